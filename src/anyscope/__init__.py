@@ -1,0 +1,1 @@
+"""Segmentation that holds on any microscope."""

@@ -1,0 +1,1 @@
+"""Tiled prediction, test-time augmentation, tables of objects."""

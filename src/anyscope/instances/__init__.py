@@ -1,0 +1,1 @@
+"""Targets for the heads, and decoders from maps to objects."""

@@ -1,0 +1,1 @@
+"""From one contingency pass to every score; morphology; protocols."""

@@ -1,0 +1,1 @@
+"""A synthetic fluorescence microscope: specimen, optics, camera."""

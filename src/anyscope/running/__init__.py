@@ -1,0 +1,1 @@
+"""Runs on disk: whole files or none, run folders that resume, progress."""

@@ -1,0 +1,1 @@
+"""Settings, augmentation, losses and the training loop."""
