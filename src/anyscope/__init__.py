@@ -1,1 +1,44 @@
-"""Segmentation that holds on any microscope."""
+"""Segmentation that holds on any microscope.
+
+Every verb of the command line is a function here: ``anyscope.train(data, out)`` is ``anyscope train --data DATA --out
+OUT``. Importing this package loads none of the heavy libraries behind it; they come with the first call.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anyscope.workflows.data import data_check, data_synth
+    from anyscope.workflows.demo import demo
+    from anyscope.workflows.doctor import doctor
+    from anyscope.workflows.evaluate import evaluate
+    from anyscope.workflows.models import models
+    from anyscope.workflows.predict import predict
+    from anyscope.workflows.report import report
+    from anyscope.workflows.train import train
+
+_VERBS = {
+    "demo": "demo",
+    "doctor": "doctor",
+    "models": "models",
+    "data_check": "data",
+    "data_synth": "data",
+    "train": "train",
+    "predict": "predict",
+    "evaluate": "evaluate",
+    "report": "report",
+}
+
+__all__ = ["demo", "doctor", "models", "data_check", "data_synth", "train", "predict", "evaluate", "report"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _VERBS:
+        raise AttributeError(f"module 'anyscope' has no attribute {name!r}")
+    return getattr(import_module(f"anyscope.workflows.{_VERBS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,1 +1,303 @@
-"""The command line: parse, call, print."""
+"""The command line: parse, call, print. What the verbs do is in :mod:`anyscope.workflows`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anyscope.errors import AnyscopeError, BadInput, EnvironmentFault
+from anyscope.options import parse_overrides, parse_sizes
+
+app = typer.Typer(
+    help="Segmentation that holds on any microscope: train, stress, adapt, predict, evaluate, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at dataset folders, and make synthetic ones.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+"""The base of typer's own errors, which typer does not export by name."""
+
+
+class Task(StrEnum):
+    semantic = "semantic"
+    instances = "instances"
+
+
+class Part(StrEnum):
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+class Turns(StrEnum):
+    none = "none"
+    flips = "flips"
+    d4 = "d4"
+
+
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
+Data = Annotated[Path, typer.Option("--data", help="Dataset folder: images/, labels/, dataset.yaml.", show_default=False)]
+Set = Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value; nested keys have dots. Repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Axes = Annotated[str | None, typer.Option("--axes", help="Axes as stored, such as zyx, cyx or yxc.")]
+Voxel = Annotated[str | None, typer.Option("--voxel-size", help="Voxel size in nm as z,y,x or y,x.")]
+Channel = Annotated[str | None, typer.Option("--channel", help="Channel number from 0, or grey for RGB.")]
+Range = Annotated[str | None, typer.Option("--range", help="dtype, percentiles:LOW,HIGH or fixed:LOW,HIGH.")]
+Split = Annotated[Part | None, typer.Option("--split", help="Only this part of the dataset's split.")]
+
+
+def _read(axes: str | None, voxel: str | None, channel: str | None) -> Any:
+    from anyscope.images import ReadOptions
+
+    chosen = int(channel) if channel is not None and channel.isdigit() else channel
+    if isinstance(chosen, str) and chosen != "grey":
+        raise BadInput("--channel", repr(channel), "a number from 0, or grey")
+    return ReadOptions(axes, parse_sizes(voxel), chosen)
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, default=str, allow_nan=False))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.")] = Path("demo"),
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """The whole flow on synthetic data, in a few minutes: synthesise, train, predict, evaluate, report."""
+    from anyscope.workflows.demo import demo as run_demo
+    from anyscope.workflows.tables import evaluation_table
+
+    result = run_demo(out, seed=seed, force=force)
+    print(evaluation_table(result.evaluation.to_json()))
+    print(f"report: {result.report}")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is installed and where networks can run, one line each, with a remedy."""
+    from anyscope.workflows.doctor import doctor as examine
+    from anyscope.workflows.tables import ticks
+
+    checks = examine()
+    if as_json:
+        _print_json([asdict(check) for check in checks])
+    else:
+        print(ticks([(c.verdict, c.subject, f"{c.found}; {c.remedy}" if c.remedy else c.found) for c in checks]))
+    if any(check.verdict == "bad" for check in checks):
+        raise typer.Exit(EnvironmentFault.exit_code)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model, with its arguments.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """The networks that can be trained: parameters, FLOPs, source, licence of the weights."""
+    from anyscope.workflows.tables import models_table
+    from anyscope.workflows.zoo import list_models
+
+    found = list_models(name)
+    if as_json:
+        _print_json([asdict(model) for model in found])
+    else:
+        print(models_table(found, whole=name is not None))
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="The dataset folder.", show_default=False)],
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    channel: Channel = None,
+    as_json: Json = False,
+) -> None:
+    """What is in a dataset folder and what looks wrong, as a table of ticks."""
+    from anyscope.workflows.data import data_check as check
+    from anyscope.workflows.tables import ticks
+
+    findings = check(folder, read=_read(axes, voxel_size, channel))
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+    else:
+        print(ticks([(f.verdict, f.subject, f.text) for f in findings]))
+    bad = sum(finding.verdict == "bad" for finding in findings)
+    if bad:
+        raise BadInput(folder, f"{bad} of {len(findings)} checks failed", remedy="see the crosses above")
+
+
+@data_app.command("synth")
+def data_synth(
+    out: Out,
+    specimen: Annotated[str, typer.Option(help="nuclei, mitochondria or er.")] = "nuclei",
+    microscope: Annotated[str, typer.Option(help="A named microscope, such as reference or shifted.")] = "reference",
+    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 20,
+    size: Annotated[str, typer.Option(help="Pixels of each image as y,x.")] = "512,512",
+    seed: Seed = 0,
+    changes: Set = None,
+    force: Force = False,
+) -> None:
+    """Make a synthetic fluorescence dataset with exact truth, the noise-free signal and the record of each image."""
+    from anyscope.workflows.data import data_synth as synthesise
+
+    sizes = parse_sizes(size, "--size")
+    if sizes is None or len(sizes) != 2 or any(length != int(length) for length in sizes):
+        raise BadInput("--size", repr(size), "two whole numbers as y,x")
+    shape = int(sizes[0]), int(sizes[1])
+    made = synthesise(
+        out, specimen=specimen, microscope=microscope, count=count, shape=shape, seed=seed,
+        changes=parse_overrides(changes or []), force=force,
+    )  # fmt: skip
+    print(f"dataset: {made}")
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Out,
+    model: Annotated[str | None, typer.Option(help="A name listed by 'anyscope models'.")] = None,
+    task: Annotated[Task, typer.Option(help="Masks and classes, or objects.")] = Task.semantic,
+    profile: Annotated[str, typer.Option(help="fast, standard or best.")] = "fast",
+    init: Annotated[Path | None, typer.Option(help="A run, or a file of weights, to start from.")] = None,
+    changes: Set = None,
+    device: Device = "auto",
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    channel: Channel = None,
+    value_range: Range = None,
+    resume: Resume = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network on a dataset folder, score it on the test part, write its report."""
+    from anyscope.training.settings import train_settings
+    from anyscope.workflows.tables import evaluation_table
+    from anyscope.workflows.train import train as run_train
+
+    given: dict[str, Any] = {"task": task.value, **parse_overrides(changes or [])}
+    given |= {key: value for key, value in (("model", model), ("intensity", value_range)) if value is not None}
+    result = run_train(
+        data, out, settings=train_settings(profile, **given), init=init, device=device,
+        read=_read(axes, voxel_size, channel), resume=resume, force=force,
+    )  # fmt: skip
+    if as_json:
+        _print_json(asdict(result))
+        return
+    if result.test is not None:
+        print(evaluation_table(result.test))
+    print(f"segmenter: {result.run / 'segmenter'}\nreport: {result.report}")
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run, or the folder of a segmenter.", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="An image, a folder of images, a dataset.", show_default=False)],
+    out: Out,
+    instances: Annotated[bool, typer.Option("--instances", help="Objects, also from a network of masks.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also the foreground probability.")] = False,
+    table: Annotated[Path | None, typer.Option(help="One row for each object: .csv or .parquet.")] = None,
+    split: Split = None,
+    tile: Annotated[int | None, typer.Option(min=16, help="Edge of a tile in working pixels.")] = None,
+    tta: Annotated[Turns, typer.Option(help="Test-time augmentation.")] = Turns.none,
+    memory: Annotated[str | None, typer.Option(help="Memory for the network, such as 4GiB.")] = None,
+    device: Device = "auto",
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    channel: Channel = None,
+    value_range: Range = None,
+    resume: Resume = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Segment an image, a stack, a folder or a dataset."""
+    from anyscope.inference import InferenceSettings
+    from anyscope.options import parse_memory
+    from anyscope.workflows.predict import predict as run_predict
+
+    inference = InferenceSettings(tile=tile, augmentation=tta.value, memory_bytes=parse_memory(memory))
+    result = run_predict(
+        run, source, out, instances=instances, probabilities=probabilities, table=table,
+        split=None if split is None else split.value, inference=inference, device=device,
+        read=_read(axes, voxel_size, channel), value_range=value_range, resume=resume, force=force,
+    )  # fmt: skip
+    if as_json:
+        _print_json(asdict(result))
+    else:
+        print(f"predictions: {result.out}" + (f"\ntable: {result.table}" if result.table else ""))
+
+
+@app.command()
+def evaluate(
+    prediction: Annotated[Path, typer.Argument(help="A label image, or a folder of them.", show_default=False)],
+    reference: Annotated[Path, typer.Argument(help="The same of the reference, or a dataset.", show_default=False)],
+    protocol: Annotated[str | None, typer.Option(help="A named protocol, such as semantic or instances.")] = None,
+    split: Split = None,
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    as_json: Json = False,
+) -> None:
+    """Score label images against references."""
+    from anyscope.workflows.evaluate import evaluate as run_evaluate
+    from anyscope.workflows.tables import evaluation_table
+
+    part = None if split is None else split.value
+    result = run_evaluate(
+        prediction, reference, protocol=protocol, split=part, read=_read(axes, voxel_size, None)
+    ).to_json()
+    if as_json:
+        _print_json(result)
+    else:
+        print(evaluation_table(result))
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]) -> None:
+    """Write the self-contained page of a run."""
+    from anyscope.workflows.report import report as write_report
+
+    print(f"report: {write_report(folder)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors are one line on stderr."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except AnyscopeError as error:
+        return _fail(str(error), error.exit_code)
+    except _UsageError as error:
+        return _fail(error.format_message(), BadInput.exit_code)  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _fail(str(error) or "interrupted", 130)
+    except MemoryError:
+        return _fail("not enough memory; take smaller tiles (--tile), a smaller batch or patch, or --memory", 4)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"anyscope: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

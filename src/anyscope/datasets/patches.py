@@ -1,0 +1,76 @@
+"""A seeded patch sampler. Which patch has which number depends on the seed alone, not on who asks or when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyscope.contracts import Labels
+from anyscope.datasets.planes import PlaneReader
+from anyscope.seeding import generator
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A square cut: image (C, y, x) float32 in 0..1, labels (y, x), valid (y, x); None where labels are not known."""
+
+    image: NDArray[np.float32]
+    labels: Labels | None
+    valid: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class PatchSampler:
+    """Draws patches from planes.
+
+    A region is drawn in proportion to the square root of its number of pixels, so that large images lead without
+    drowning small ones; then a plane. With probability ``foreground`` the patch is laid around a random foreground
+    pixel of the plane, which only regions with labels have: those of the training source.
+
+    Args:
+        planes: Where the planes come from.
+        size: Edge of a patch in working pixels. Smaller planes are continued by reflection.
+        neighbours: Planes on both sides that become channels.
+        foreground: Share of patches that are laid around foreground, 0..1.
+        seed: Seed of all draws.
+    """
+
+    planes: PlaneReader
+    size: int
+    neighbours: int
+    foreground: float
+    seed: int
+
+    def draw(self, number: int) -> Patch:
+        """The patch with the given number, always the same one."""
+        random = generator(self.seed, "patch", number)
+        weights = np.array(
+            [np.sqrt(self.planes.depth(i) * np.prod(self.planes.plane_shape(i))) for i in range(len(self.planes.regions))]
+        )
+        region = int(random.choice(len(weights), p=weights / weights.sum()))
+        z = int(random.integers(self.planes.depth(region)))
+        plane = self.planes.plane(region, z)
+        shape = plane.image.shape[1:]
+        if len(plane.foreground) and random.random() < self.foreground:
+            centre = np.array(divmod(int(random.choice(plane.foreground)), shape[1]))
+            start = centre - random.integers(self.size // 4, self.size - self.size // 4, 2)
+        else:
+            start = random.integers(0, np.maximum(np.array(shape) - self.size, 0) + 1)
+        start = np.clip(start, 0, np.maximum(np.array(shape) - self.size, 0))
+        image = self.planes.slab(region, z, self.neighbours)
+        return Patch(
+            self._cut(image, start),
+            None if plane.labels is None else self._cut(plane.labels, start),
+            None if plane.valid is None else self._cut(plane.valid, start),
+        )
+
+    def _cut(self, array: NDArray[Any], start: NDArray[np.intp]) -> NDArray[Any]:
+        cut = array[..., start[0] : start[0] + self.size, start[1] : start[1] + self.size]
+        missing = [self.size - length for length in cut.shape[-2:]]
+        if any(missing):
+            widths = [(0, 0)] * (cut.ndim - 2) + [(m // 2, m - m // 2) for m in missing]
+            cut = np.pad(cut, widths, mode="symmetric")
+        return cut

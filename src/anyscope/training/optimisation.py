@@ -1,0 +1,69 @@
+"""Optimiser, learning-rate schedule and the moving average of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from anyscope.training.settings import TrainSettings
+
+Schedule = torch.optim.lr_scheduler.LRScheduler
+
+
+def make_optimiser(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+    """The optimiser that the settings name."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(trained, lr=rate, momentum=0.9, weight_decay=decay)
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(trained, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(trained, lr=rate, weight_decay=decay)
+
+
+def make_schedule(optimiser: torch.optim.Optimizer, settings: TrainSettings) -> Schedule | None:
+    """The schedule; one-cycle steps after each optimiser step, plateau after each epoch (see :func:`step_epoch`).
+
+    One-cycle: 30 % warm-up from lr/25, then a cosine down to lr/25e4 (Smith & Topin 2018; the values of
+    Franco-Barranco et al. 2022).
+    """
+    if settings.schedule == "onecycle":
+        total = settings.epochs * settings.steps_per_epoch
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, settings.learning_rate, total_steps=total, pct_start=0.3, div_factor=25, final_div_factor=1e4
+        )
+    if settings.schedule == "plateau":
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=5)
+    return None
+
+
+def step_batch(schedule: Schedule | None) -> None:
+    """Advance a schedule that moves with every optimiser step."""
+    if isinstance(schedule, torch.optim.lr_scheduler.OneCycleLR):
+        schedule.step()
+
+
+def step_epoch(schedule: Schedule | None, validation_loss: float) -> None:
+    """Advance a schedule that moves with every epoch."""
+    if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        schedule.step(validation_loss)
+
+
+def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
+    """The exponential moving average of weights and buffers, None for a decay of 0.
+
+    The first updates use the smaller decay (1 + n) / (10 + n), so that short runs do not remember their start.
+    """
+    if decay == 0:
+        return None
+
+    def average(old: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+        if not old.is_floating_point():
+            return new
+        number = float(count)
+        return torch.lerp(old, new, 1 - min(decay, (1 + number) / (10 + number)))
+
+    return AveragedModel(model, avg_fn=average, use_buffers=True)

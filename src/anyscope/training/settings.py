@@ -1,0 +1,173 @@
+"""Typed settings of a training run, and the named profiles that set several of them at once."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from anyscope.contracts import HEADS, Task
+from anyscope.errors import BadInput, unknown_name
+from anyscope.images import Intensity
+from anyscope.training.losses import DEFAULT_LOSSES, parse_loss
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AugmentationSettings(_Settings):
+    """How patches are varied. Geometry first, then intensity, then noise; each is drawn for each patch.
+
+    Args:
+        flips: Mirror in y and x and turn by quarters.
+        angle_degrees: Largest rotation either way, 0..180.
+        scale: Largest zoom either way, as a factor of 1 and above.
+        elastic_px: Standard deviation of the elastic displacement in pixels.
+        contrast: Largest change of contrast either way, 0..1.
+        brightness: Largest change of brightness either way, in image units (0..1).
+        gamma: Largest gamma either way, as a factor of 1 and above.
+        noise: Largest standard deviation of added Gaussian noise, in image units (0..1).
+        blur_px: Largest sigma of a Gaussian blur.
+    """
+
+    flips: bool = True
+    angle_degrees: float = Field(15.0, ge=0, le=180)
+    scale: float = Field(1.25, ge=1, le=4)
+    elastic_px: float = Field(2.0, ge=0, le=50)
+    contrast: float = Field(0.25, ge=0, lt=1)
+    brightness: float = Field(0.1, ge=0, le=1)
+    gamma: float = Field(1.3, ge=1, le=5)
+    noise: float = Field(0.03, ge=0, le=1)
+    blur_px: float = Field(0.7, ge=0, le=10)
+
+
+class TrainSettings(_Settings):
+    """Everything that decides what a training run does, apart from the data.
+
+    Args:
+        model: A name of the zoo; see ``anyscope models``.
+        arguments: Arguments of that model.
+        task: ``semantic`` for masks and classes, ``instances`` for objects.
+        heads: Maps the network predicts; by default ``mask`` for semantic, ``mask, boundary, distance`` for instances.
+        weights: ``random``, or ``imagenet`` where the model has such weights and the hub can be reached.
+        intensity: How pixel values become 0..1; see :class:`anyscope.images.Intensity`.
+        pixel_size_nm: Working pixel size, to which images of known pixel size are resampled; None for native pixels.
+        neighbours: Slices on both sides of the one to segment that the network sees as channels.
+        patch_px: Edge of a training patch in working pixels.
+        batch: Patches in a step, over all processes.
+        epochs: Number of epochs; a validation, a record and a checkpoint after each.
+        steps_per_epoch: Optimiser steps in an epoch.
+        foreground: Share of patches laid around foreground of the training labels.
+        optimiser: ``adamw``, ``adam`` or ``sgd`` (with momentum .9).
+        learning_rate: Largest learning rate.
+        weight_decay: Weight decay.
+        schedule: ``onecycle`` (30 % warm-up, cosine to almost 0), ``plateau`` (halved after 5 epochs without a better
+            validation loss) or ``constant``.
+        clip_norm: Largest norm of the gradient; 0 for no limit.
+        ema: Decay of the moving average of the weights, which is what is validated and saved; 0 for none.
+        losses: Loss of each head, as a sum such as ``bce+0.5*dice``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        workers: Processes that prepare batches; 0 prepares them in the training process.
+        validation_planes: Most planes of the validation part that are predicted after an epoch.
+        augmentation: See :class:`AugmentationSettings`.
+        seed: Seed of everything random.
+    """
+
+    model: str = "unet_small"
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    task: Task = "semantic"
+    heads: tuple[str, ...] = ()
+    weights: Literal["random", "imagenet"] = "random"
+    intensity: Intensity = Field(default_factory=Intensity)
+    pixel_size_nm: float | None = Field(None, gt=0)
+    neighbours: int = Field(0, ge=0, le=16)
+    patch_px: int = Field(256, ge=16, le=4096)
+    batch: int = Field(4, ge=1)
+    epochs: int = Field(20, ge=1)
+    steps_per_epoch: int = Field(20, ge=1)
+    foreground: float = Field(0.5, ge=0, le=1)
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["onecycle", "plateau", "constant"] = "onecycle"
+    clip_norm: float = Field(1.0, ge=0)
+    ema: float = Field(0.98, ge=0, lt=1)
+    losses: dict[str, str] = Field(default_factory=dict)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    workers: int = Field(0, ge=0)
+    validation_planes: int = Field(24, ge=1)
+    augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if isinstance(data.get("intensity"), str):
+            data["intensity"] = Intensity.parse(data["intensity"])
+        if not data.get("heads"):
+            instances = data.get("task") == "instances"
+            data["heads"] = ("mask", "boundary", "distance") if instances else ("mask",)
+        return data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainSettings:
+        for name in self.heads:
+            if name not in HEADS:
+                raise unknown_name("head", name, HEADS)
+        if "mask" not in self.heads:
+            raise ValueError(f"heads {', '.join(self.heads)}: every task needs the head 'mask'")
+        for name, text in self.losses.items():
+            if name not in self.heads:
+                raise ValueError(f"losses: there is no head {name!r}; heads are {', '.join(self.heads)}")
+            parse_loss(text)
+        return self
+
+    def loss_of(self, head: str, classes: int) -> str:
+        """The loss of a head, as given or by default."""
+        key = "classes" if head == "mask" and classes > 2 else head
+        return self.losses.get(head, DEFAULT_LOSSES[key])
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "standard": {"epochs": 60, "steps_per_epoch": 50, "batch": 8},
+    "best": {"epochs": 120, "steps_per_epoch": 200, "batch": 16, "ema": 0.999, "augmentation": {"angle_degrees": 180.0}},
+}
+"""``fast``, the default, takes about ten minutes on two cores for a network of 2M parameters; ``standard`` and
+``best`` are meant for a GPU."""
+
+
+def train_settings(profile: str = "fast", **given: Any) -> TrainSettings:
+    """Settings from a profile and what was given, which stands above it.
+
+    Raises:
+        BadInput: An unknown profile or key, or a value that does not fit; the message names the key.
+    """
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    return validated(TrainSettings, merge(PROFILES[profile], given))
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``over``, nested mappings merged key by key."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def validated(kind: type[TrainSettings], data: dict[str, Any]) -> TrainSettings:
+    """Validate plain data; an error becomes one line that names the key."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        if first["type"] == "extra_forbidden":
+            raise unknown_name("setting", key, kind.model_fields) from None
+        raise BadInput(f"setting {key!r}", f"{first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,92 @@
+"""Source validation: the loss on fixed patches and the score on whole images, as prediction will see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anyscope.contracts import Labels, Task, Unit
+from anyscope.datasets.folder import LabelledImages, LabelledRegion
+from anyscope.geometry import Roi
+from anyscope.inference import InferenceSettings, predict_maps
+from anyscope.instances import DECODERS, Decoder, maps_by_head
+from anyscope.metrics import PROTOCOLS
+from anyscope.models import Segmenter, SegmenterSpec
+from anyscope.training.batches import Batch
+from anyscope.training.objective import Objective
+from anyscope.training.settings import TrainSettings
+
+SELECTION_SCORE: dict[Task, str] = {"semantic": "iou", "instances": "accuracy_50"}
+"""The score that the best epoch is chosen by: pooled foreground IoU, or TP / (TP + FP + FN) at IoU .5."""
+
+
+@dataclass(frozen=True)
+class ValidationImage:
+    """A validation image in memory: the image (c, z, y, x) in 0..1, its reference and the voxels that count."""
+
+    name: str
+    image: Unit
+    reference: Labels
+    valid: NDArray[np.bool_]
+    pixel_size_nm: float | None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation images with how they are scored."""
+
+    images: tuple[ValidationImage, ...]
+    spec: SegmenterSpec
+
+    @classmethod
+    def read(cls, part: LabelledImages, spec: SegmenterSpec, settings: TrainSettings) -> Validation:
+        """Read at most ``validation_planes`` planes: evenly chosen images, the middle of stacks that are too deep."""
+        regions, most = list(part), settings.validation_planes
+        if len(regions) > most:
+            regions = [regions[int(i)] for i in np.linspace(0, len(regions) - 1, most)]
+        share = max(1, most // len(regions))
+        images = []
+        for region in regions:
+            z, depth = region.roi.start[0], region.roi.shape[0]
+            if depth > share:
+                z, depth = z + (depth - share) // 2, share
+            roi = Roi((z, *region.roi.start[1:]), (z + depth, *region.roi.stop[1:]))
+            cut = LabelledRegion(**{**vars(region), "roi": roi})
+            reference, valid = cut.read_reference(settings.task)
+            unit = cut.read_unit(settings.intensity)
+            images.append(ValidationImage(region.stem, unit, reference, valid, region.pixel_size_nm))
+        return cls(tuple(images), spec)
+
+    @property
+    def selection(self) -> str:
+        """Name of the score that the best epoch is chosen by."""
+        return SELECTION_SCORE[self.spec.task]
+
+    def loss(self, segmenter: torch.nn.Module, batches: Sequence[Batch], objective: Objective) -> float:
+        """Mean loss over fixed batches."""
+        segmenter.eval()
+        with torch.inference_mode():
+            return float(np.mean([float(objective(segmenter, batch)) for batch in batches]))
+
+    def maps(self, segmenter: Segmenter, inference: InferenceSettings) -> list[NDArray[np.float32]]:
+        """The maps (K, z, y, x) of each image."""
+        segmenter.eval()
+        return [predict_maps(segmenter, image.image, image.pixel_size_nm, inference) for image in self.images]
+
+    def scores(self, segmenter: Segmenter, inference: InferenceSettings) -> dict[str, float]:
+        """Scores, pooled over the images, with the decoder of the spec."""
+        decoder = DECODERS[self.spec.decoder.name](**self.spec.decoder.parameters)
+        return self.decoded_scores(self.maps(segmenter, inference), decoder)
+
+    def decoded_scores(self, maps: Sequence[NDArray[np.float32]], decoder: Decoder) -> dict[str, float]:
+        """Scores, pooled over the images, of maps that were made before."""
+        protocol = PROTOCOLS[self.spec.task]
+        counts = []
+        for values, image in zip(maps, self.images, strict=True):
+            labels = np.where(image.valid, decoder(maps_by_head(values, self.spec.heads, self.spec.classes)), 0)
+            counts.append(protocol.measure(image.reference, labels))
+        return protocol.scores(protocol.pool(counts))

@@ -1,0 +1,77 @@
+"""``anyscope data``: look at dataset folders and make synthetic ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from anyscope.datasets import open_dataset
+from anyscope.datasets.check import Finding, check_dataset
+from anyscope.datasets.synthetic import write_synthetic
+from anyscope.errors import BadInput
+from anyscope.images import ReadOptions
+from anyscope.microscope import MICROSCOPES, MicroscopeSettings
+from anyscope.running.atomic import refuse_existing
+from anyscope.running.progress import progress
+
+
+def data_check(folder: Path | str, *, read: ReadOptions | None = None) -> list[Finding]:
+    """Look at every file of a dataset folder; see :func:`anyscope.datasets.check.check_dataset`."""
+    return check_dataset(Path(folder), read)
+
+
+def data_synth(
+    out: Path | str,
+    *,
+    specimen: str = "nuclei",
+    microscope: str = "reference",
+    count: int = 20,
+    shape: tuple[int, int] = (512, 512),
+    seed: int = 0,
+    changes: dict[str, Any] | None = None,
+    force: bool = False,
+) -> Path:
+    """Make a synthetic dataset with exact truth; see :func:`anyscope.datasets.synthetic.write_synthetic`.
+
+    Args:
+        out: The dataset folder to make.
+        specimen: A name of :data:`anyscope.microscope.SPECIMENS`.
+        microscope: A name of :data:`anyscope.microscope.MICROSCOPES`.
+        count: Number of images.
+        shape: Pixels (y, x) of each.
+        seed: Seed of the dataset.
+        changes: Changed settings of the microscope, nested or with dotted keys, such as ``{"snr": 4}``.
+        force: Replace a folder that is there.
+    """
+    out = Path(out)
+    if not force:
+        refuse_existing(out)
+    settings = changed_settings(MICROSCOPES[microscope].settings(specimen), changes or {})
+    with progress("synthesise", count, "images") as shown:
+        write_synthetic(
+            out, specimen, settings, count=count, shape=shape, seed=seed, force=force, done=shown.advance
+        )
+    open_dataset(out)
+    return out
+
+
+def changed_settings(settings: MicroscopeSettings, changes: dict[str, Any]) -> MicroscopeSettings:
+    """The microscope with some settings replaced, validated; the error of a wrong one names its key."""
+    plain = settings.model_dump()
+    _replace(plain, changes)
+    try:
+        return MicroscopeSettings.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "microscope"
+        raise BadInput(f"setting {key!r}", f"{first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _replace(plain: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(plain.get(key), dict):
+            _replace(plain[key], value)
+        else:
+            plain[key] = value

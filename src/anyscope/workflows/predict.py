@@ -1,0 +1,237 @@
+"""``anyscope predict``: masks, classes or instances for a file, a folder or a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyscope.contracts import Prediction
+from anyscope.datasets import Part, open_dataset
+from anyscope.datasets.folder import ImageRegion
+from anyscope.errors import BadInput, Incomplete
+from anyscope.geometry import Roi
+from anyscope.images import ReadOptions, is_image, list_images, open_image, output_suffix, stem_of
+from anyscope.images import write_image, write_labels
+from anyscope.inference import InferenceSettings, estimate_memory, object_table, segment, write_table
+from anyscope.models import Segmenter, load_segmenter
+from anyscope.models.spec import DecoderSpec
+from anyscope.running.atomic import refuse_existing, remove
+from anyscope.running.progress import progress, say
+from anyscope.running.run_folder import RunFolder
+from anyscope.workflows.devices import choose_device
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PARTS = ".tables"
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """Where the predictions are.
+
+    Args:
+        out: The file or folder.
+        labels: The label image of each input, by stem.
+        table: The table of objects, None where none was asked for.
+    """
+
+    out: Path
+    labels: dict[str, Path]
+    table: Path | None
+
+
+def predict(
+    run: Path | str,
+    source: Path | str,
+    out: Path | str,
+    *,
+    instances: bool = False,
+    probabilities: bool = False,
+    table: Path | str | None = None,
+    split: Part | None = None,
+    inference: InferenceSettings | None = None,
+    device: str = "auto",
+    read: ReadOptions | None = None,
+    resume: bool = False,
+    force: bool = False,
+) -> PredictResult:
+    """Segment images with a trained segmenter.
+
+    Args:
+        run: A run, or the folder of a segmenter.
+        source: An image file or stack, a folder of images, or a dataset folder.
+        out: For one image a file, whose suffix gives the format, or a folder; for several a folder. The label images
+            keep the stems of their inputs, and their formats where these are lossless.
+        instances: Make objects of a mask by connected components, where the segmenter has no instances of its own.
+        probabilities: Also write the foreground probability, into ``OUT/probabilities`` or beside the one file.
+        table: Also write one row for each object, as .csv or .parquet.
+        split: Only this part of a dataset's split; the outputs then cover just these regions.
+        inference: Tiles, test-time augmentation and memory; see :class:`anyscope.inference.InferenceSettings`.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        read: How to read images where the files leave it open.
+        resume: Leave out what an interrupted run has finished.
+        force: Replace outputs that are there.
+
+    Raises:
+        BadInput: The input cannot be read or does not fit the segmenter.
+        Incomplete: Some of several images failed; they are listed, the others are done.
+    """
+    source, out = Path(source), Path(out)
+    table = None if table is None else Path(table)
+    segmenter = load_segmenter(Path(run))
+    if instances and segmenter.spec.task == "semantic":
+        segmenter.spec = segmenter.spec.model_copy(
+            update={"task": "instances", "decoder": DecoderSpec(name="components")}
+        )
+    inference = (inference or InferenceSettings()).model_copy(update={"device": choose_device(device)})
+    segmenter.to(inference.device)
+    regions = _regions(source, split, read or ReadOptions())
+    _describe(segmenter, regions, inference)
+    if table is not None and table.suffix not in (".csv", ".parquet"):
+        raise BadInput(table, f"suffix {table.suffix!r}", ".csv or .parquet")
+    if table is not None and not (force or resume):
+        refuse_existing(table)
+    work = _Work(segmenter, inference, probabilities, table is not None)
+    if is_image(source) and is_image(out):
+        rows = work.one(regions[0], out, force)
+        labels = {regions[0].stem: out}
+    else:
+        asked = {
+            "verb": "predict",
+            "run": str(Path(run).resolve()),
+            "source": str(source.resolve()),
+            "split": split,
+            "instances": instances,
+            "probabilities": probabilities,
+            "table": table is not None,
+            "inference": inference.model_dump(mode="json"),
+        }
+        folder = RunFolder.start(out, asked, resume=resume, force=force)
+        with folder.explain_interrupt():
+            labels, rows = work.many(regions, folder)
+    if table is not None:
+        write_table(table, rows)
+        remove(out / _PARTS)
+    return PredictResult(out, labels, table)
+
+
+def _regions(source: Path, split: Part | None, read: ReadOptions) -> tuple[ImageRegion, ...]:
+    if (source / "images").is_dir():
+        return open_dataset(source, read).unlabelled(split).regions
+    if split is not None:
+        raise BadInput(source, "not a dataset folder", "one with images/", "--split needs a dataset")
+    if is_image(source):
+        paths = {stem_of(source): source}
+    elif source.is_dir():
+        paths = list_images(source)
+        if not paths:
+            raise BadInput(source, "there are no images in it", "an image, a folder of images or a dataset folder")
+    else:
+        found = "no such file or folder" if not source.exists() else "not an image that can be read"
+        raise BadInput(source, found, "an image, a folder of images or a dataset folder")
+    images = {stem: open_image(path, read) for stem, path in paths.items()}
+    return tuple(
+        ImageRegion(stem, image, Roi.whole(image.shape[1:]), image.voxel_size_nm) for stem, image in images.items()
+    )
+
+
+def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:
+    spec = segmenter.spec
+    pixels = "native pixels" if spec.pixel_size_nm is None else f"{spec.pixel_size_nm:g} nm pixels"
+    say(f"segmenter: {spec.model}, {spec.task}, heads {', '.join(spec.heads)}, {pixels}, {inference.device}")
+    for region in regions[:3]:
+        say(f"image: {region.image.path.name}: {region.image.describe()}")
+        for note in region.image.notes:
+            say(f"  {note}")
+    if len(regions) > 3:
+        say(f"... and {len(regions) - 3} more")
+    if spec.pixel_size_nm is not None and any(region.voxel_size_nm is None for region in regions):
+        say(
+            f"warning: the pixel size of some images is unknown; they are segmented at their native pixels, "
+            f"the network was trained at {spec.pixel_size_nm:g} nm (--voxel-size states it)"
+        )
+    largest = max(regions, key=lambda region: region.roi.size)
+    needed = estimate_memory(segmenter, largest.image.shape[:1] + largest.roi.shape, inference)
+    say(f"memory: about {needed / 2**30:.1f} GiB for the largest image")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done with each image."""
+
+    segmenter: Segmenter
+    inference: InferenceSettings
+    probabilities: bool
+    tables: bool
+
+    def one(self, region: ImageRegion, out: Path, force: bool) -> pa.Table | None:
+        """One image into one file."""
+        beside = out.with_name(f"{stem_of(out)}_probability.tif")
+        if not force:
+            refuse_existing(out)
+            if self.probabilities:
+                refuse_existing(beside)
+        prediction = self._segment(region)
+        if self.probabilities:
+            self._write_probability(beside, prediction, region)
+        write_labels(out, prediction.labels, region.voxel_size_nm)
+        return self._table(prediction, region)
+
+    def many(self, regions: Sequence[ImageRegion], folder: RunFolder) -> tuple[dict[str, Path], pa.Table | None]:
+        """Several images into a folder; an image counts as done when its label image is there, which comes last."""
+        out, failed = folder.path, []
+        labels = {region.stem: out / (region.stem + output_suffix(region.image)) for region in regions}
+        waiting = [region for region in regions if not labels[region.stem].exists()]
+        with progress("predict", len(regions), "images", len(regions) - len(waiting)) as shown:
+            for region in waiting:
+                try:
+                    prediction = self._segment(region)
+                except BadInput as error:
+                    failed.append(str(error))
+                    say(f"failed: {error}")
+                else:
+                    if self.probabilities:
+                        self._write_probability(out / "probabilities" / f"{region.stem}.tif", prediction, region)
+                    if self.tables:
+                        write_table(out / _PARTS / f"{region.stem}.parquet", self._table(prediction, region))
+                    write_labels(labels[region.stem], prediction.labels, region.voxel_size_nm)
+                shown.advance(note=region.stem)
+        if failed:
+            raise Incomplete(
+                out, f"{len(failed)} of {len(regions)} images failed, the others are done: {'; '.join(failed)}"
+            )
+        folder.finish({"images": len(regions)})
+        return labels, self._joined(out, regions)
+
+    def _segment(self, region: ImageRegion) -> Prediction:
+        unit = region.read_unit(self.segmenter.spec.intensity)
+        try:
+            prediction = segment(self.segmenter, unit, region.pixel_size_nm, self.inference)
+        except BadInput as error:
+            raise BadInput(region.image.path, error.found, error.expected, error.remedy) from None
+        for note in prediction.notes:
+            say(f"{region.stem}: {note}")
+        return prediction
+
+    def _write_probability(self, path: Path, prediction: Prediction, region: ImageRegion) -> None:
+        if prediction.probability is not None:
+            write_image(path, prediction.probability[None], region.voxel_size_nm)
+
+    def _table(self, prediction: Prediction, region: ImageRegion) -> pa.Table | None:
+        if not self.tables:
+            return None
+        import pyarrow as pa
+
+        rows = object_table(prediction.labels, prediction.probability, region.voxel_size_nm)
+        return rows.add_column(0, "image", pa.array([region.stem] * len(rows), pa.string()))
+
+    def _joined(self, out: Path, regions: Sequence[ImageRegion]) -> pa.Table | None:
+        if not self.tables:
+            return None
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        return pa.concat_tables([pq.read_table(out / _PARTS / f"{region.stem}.parquet") for region in regions])

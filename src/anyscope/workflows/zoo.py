@@ -1,0 +1,10 @@
+"""``anyscope models``: the zoo."""
+
+from __future__ import annotations
+
+from anyscope.models.description import ModelDescription, describe_model
+
+
+def list_models(name: str | None = None) -> list[ModelDescription]:
+    """What is known of one model, or of all."""
+    return [describe_model(name)] if name is not None else list_models()
