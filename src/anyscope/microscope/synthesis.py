@@ -1,0 +1,181 @@
+"""One synthetic image: specimen, optics, exposure, record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyscope.errors import BadInput
+from anyscope.microscope import camera as sensor
+from anyscope.microscope import optics as light
+from anyscope.microscope.exposure import Exposure, expose_to_snr, snr
+from anyscope.microscope.psf import point_spread
+from anyscope.microscope.settings import MicroscopeSettings
+from anyscope.microscope.specimens import SPECIMENS, Sample, Specimen
+from anyscope.seeding import generator
+
+_LARGEST_PX = 16384
+_RECORD_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SyntheticImage:
+    """An image with its exact truth.
+
+    Args:
+        image: Digital numbers (y, x) uint16.
+        labels: Exact label image (y, x) uint16 or uint32, 0 background.
+        signal: Expected photons of each pixel (y, x) float32: the noise-free image after optics and illumination.
+        record: Everything that made it, and what was measured on it, as plain data for JSON or YAML.
+    """
+
+    image: NDArray[np.uint16]
+    labels: NDArray[np.uint16] | NDArray[np.uint32]
+    signal: NDArray[np.float32]
+    record: dict[str, Any]
+
+
+def synthesise(
+    specimen: str | Specimen,
+    settings: MicroscopeSettings,
+    seed: int,
+    index: int,
+    shape: tuple[int, int] = (512, 512),
+) -> SyntheticImage:
+    """Draw a specimen and take its image. The same arguments give the same bytes.
+
+    Args:
+        specimen: A name in ``SPECIMENS``, with its default parameters, or a specimen with parameters of its own.
+        settings: The microscope.
+        seed: Seed of the data set.
+        index: Number of the image in the data set; every number has its own random streams.
+        shape: Pixels (y, x) of the image.
+
+    Raises:
+        BadInput: Unknown specimen, impossible shape, or an SNR out of the camera's reach.
+    """
+    if isinstance(specimen, str):
+        specimen = SPECIMENS[specimen]()
+    if len(shape) != 2 or not all(16 <= length <= _LARGEST_PX for length in shape):
+        raise BadInput("shape", f"{tuple(shape)}", f"two lengths of 16..{_LARGEST_PX} pixels")
+    camera = settings.camera
+    sensor_shape = (shape[0] * camera.binning, shape[1] * camera.binning)
+    sample, relative = _noise_free(specimen, settings, seed, index, sensor_shape)
+    labels = _bin_labels(sample.labels, camera.binning)
+    foreground = labels > 0
+    noise = generator(seed, "noise", index)
+    if settings.snr is not None:
+        exposure = expose_to_snr(camera, relative, foreground, settings.snr, noise)
+    else:
+        exposure = _expose_to_photons(settings, relative, foreground, noise)
+    signal = sensor.bin_sum(relative * np.float32(exposure.light), camera.binning)
+    return SyntheticImage(
+        image=exposure.image,
+        labels=labels.astype(np.uint16) if labels.max() < 2**16 else labels.astype(np.uint32),
+        signal=signal,
+        record={
+            "version": _RECORD_VERSION,
+            "specimen": {"name": _name_of(specimen), **asdict(cast(Any, specimen))},
+            "microscope": settings.model_dump(mode="json"),
+            "seed": seed,
+            "index": index,
+            "shape": list(shape),
+            "pixel_size_nm": settings.image_pixel_size_nm,
+            "objects": int(labels.max()),
+            "foreground_fraction": float(foreground.mean()),
+            **_measure(settings, exposure, foreground, signal),
+        },
+    )
+
+
+def _noise_free(
+    specimen: Specimen, settings: MicroscopeSettings, seed: int, index: int, shape: tuple[int, int]
+) -> tuple[Sample, NDArray[np.float32]]:
+    """The sample and its expected light per sensor pixel, in units of the mean in-focus light of the foreground.
+
+    Specimen and haze are drawn with a margin, so that what lies just outside the field blurs into it.
+    """
+    optics, illumination = settings.optics, settings.illumination
+    kernel = point_spread(optics)
+    haze_px = illumination.haze_um * 1000 / optics.pixel_size_nm
+    margin = min(max(kernel.shape[0] // 2, int(2 * haze_px) if illumination.haze else 0), 128)
+    outer = (shape[0] + 2 * margin, shape[1] + 2 * margin)
+    inner = slice(margin, -margin or None)
+    sample = specimen(generator(seed, "specimen", index), outer, optics.pixel_size_nm)
+    signal = light.convolve(sample.density, kernel)
+    if illumination.haze:
+        other = specimen(generator(seed, "haze", index), outer, optics.pixel_size_nm)
+        signal += np.float32(illumination.haze) * light.haze(sample.density + other.density, haze_px)
+    signal = signal[inner, inner]
+    sample = sample.crop(margin)
+    if not sample.labels.any():
+        raise BadInput("specimen", f"no object in a field of {shape[0]} x {shape[1]} pixels", "a larger field")
+    signal = signal / signal[sample.labels > 0].mean(dtype=np.float64).astype(np.float32)
+    profile = light.illumination_profile(generator(seed, "illumination", index), shape, illumination.falloff)
+    return sample, light.illuminate(signal, profile, illumination.background)
+
+
+def _expose_to_photons(
+    settings: MicroscopeSettings,
+    relative: NDArray[np.float32],
+    foreground: NDArray[np.bool_],
+    noise: np.random.Generator,
+) -> Exposure:
+    """An image whose foreground receives ``settings.photons`` photons per pixel on average."""
+    camera = settings.camera
+    assert settings.photons is not None
+    level = settings.photons / float(sensor.bin_sum(relative, camera.binning)[foreground].mean(dtype=np.float64))
+    photons = relative * np.float32(level)
+    image = sensor.take_image(camera, photons, noise)
+    has_background = not foreground.all()
+    measured = snr(image, foreground, ~foreground, sensor.expected_image(camera, photons)) if has_background else np.nan
+    return Exposure(image, level, measured)
+
+
+def _measure(
+    settings: MicroscopeSettings, exposure: Exposure, foreground: NDArray[np.bool_], signal: NDArray[np.float32]
+) -> dict[str, Any]:
+    """What the record says about light and noise of the finished image."""
+    background = ~foreground
+    return {
+        "snr": {
+            "requested": settings.snr,
+            "measured": _number(exposure.snr),
+            "with_structure": _number(snr(exposure.image, foreground, background)) if background.any() else None,
+            "definition": "(mean_fg - mean_bg) / sigma_bg by the exact labels; sigma_bg of the noise alone, "
+            "with_structure: of the background as it is",
+        },
+        "photons": {
+            "foreground_mean": float(signal[foreground].mean(dtype=np.float64)),
+            "background_mean": float(signal[background].mean(dtype=np.float64)) if background.any() else None,
+        },
+        "saturated_fraction": float((exposure.image >= settings.camera.highest_dn).mean()),
+    }
+
+
+def _number(value: float) -> float | None:
+    """JSON knows neither NaN nor infinity."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _bin_labels(labels: NDArray[np.int32], binning: int) -> NDArray[np.int32]:
+    """The most frequent label of each block of sensor pixels, the first in reading order among equals."""
+    if binning == 1:
+        return labels
+    height, width = labels.shape
+    blocks = labels.reshape(height // binning, binning, width // binning, binning).transpose(1, 3, 0, 2)
+    stack = blocks.reshape(binning**2, height // binning, width // binning)
+    votes = np.stack([(stack == candidate).sum(axis=0) for candidate in stack])
+    winner: NDArray[np.int32] = np.take_along_axis(stack, votes.argmax(axis=0)[None], axis=0)[0]
+    return winner
+
+
+def _name_of(specimen: Specimen) -> str:
+    """The registered name of a specimen's class."""
+    for name, kind in SPECIMENS.items():
+        if isinstance(specimen, kind):
+            return name
+    return type(specimen).__name__.lower()
