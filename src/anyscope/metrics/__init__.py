@@ -1,1 +1,20 @@
 """From one contingency pass to every score; morphology; protocols."""
+
+from __future__ import annotations
+
+from anyscope.metrics.contingency import Contingency, contingency, merge
+from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_counts, evaluate_pairs
+from anyscope.metrics.protocols import PROTOCOLS, Counts, EvaluationProtocol
+
+__all__ = [
+    "Contingency",
+    "contingency",
+    "merge",
+    "PROTOCOLS",
+    "EvaluationProtocol",
+    "Counts",
+    "Pair",
+    "Evaluation",
+    "evaluate_pairs",
+    "evaluate_counts",
+]

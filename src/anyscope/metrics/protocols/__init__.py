@@ -1,0 +1,16 @@
+"""Evaluation protocols by name: which counts are taken from an image and which scores follow from them."""
+
+from __future__ import annotations
+
+from anyscope.metrics.protocols.base import Counts, EvaluationProtocol
+from anyscope.metrics.protocols.masks import Lucchi, Multiclass, Semantic
+from anyscope.metrics.protocols.objects import Dsb2018, Instances, Instances2d
+from anyscope.registry import Registry
+
+PROTOCOLS: Registry[EvaluationProtocol] = Registry("protocol")
+
+_ENTRIES: tuple[type[EvaluationProtocol], ...] = (Semantic, Instances, Instances2d, Multiclass, Lucchi, Dsb2018)
+for _entry in _ENTRIES:
+    PROTOCOLS.add(_entry.name, _entry())
+
+__all__ = ["Counts", "EvaluationProtocol", "PROTOCOLS"]

@@ -1,0 +1,178 @@
+"""What an evaluation protocol is: counts from one image, counts of many pooled, scores from counts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyscope.contracts import Task
+from anyscope.errors import BadInput
+from anyscope.metrics.contingency import AnyLabels, Contingency
+
+Numbers = NDArray[Any]
+Spacing = tuple[float | None, ...] | None
+Probability = NDArray[np.floating] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What an image, or several, contribute to the scores of a protocol. Plain numbers that a ledger can store.
+
+    Args:
+        sums: Arrays (int64 or float64) that are added when counts are pooled.
+        rows: Arrays (n, columns) that are joined when counts are pooled.
+        images: Number of images.
+        empty: How many of them have no objects in the reference and none in the prediction.
+    """
+
+    sums: dict[str, Numbers]
+    rows: dict[str, Numbers] = field(default_factory=dict)
+    images: int = 1
+    empty: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain lists and numbers; rows are stored column by column, so that none is not shapeless."""
+        return {
+            "sums": {name: array.tolist() for name, array in self.sums.items()},
+            "rows": {name: array.T.tolist() for name, array in self.rows.items()},
+            "images": self.images,
+            "empty": self.empty,
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Counts:
+        """The inverse of :meth:`to_json`."""
+        sums = {name: np.asarray(values) for name, values in document["sums"].items()}
+        rows = {name: np.asarray(values).T for name, values in document["rows"].items()}
+        return cls(sums, rows, int(document["images"]), int(document["empty"]))
+
+
+class Volumes(NamedTuple):
+    """One checked image: arrays of one shape (z, y, x), the size of a voxel and the foreground probability if known."""
+
+    reference: AnyLabels
+    prediction: AnyLabels
+    voxel_size_nm: Spacing = None
+    probability: Probability = None
+
+    def slices(self) -> Iterator[Volumes]:
+        """The same image slice by slice, each with z = 1."""
+        for z in range(self.reference.shape[0]):
+            plane = slice(z, z + 1)
+            probability = None if self.probability is None else self.probability[plane]
+            yield Volumes(self.reference[plane], self.prediction[plane], self.voxel_size_nm, probability)
+
+
+@dataclass(frozen=True)
+class EvaluationProtocol(ABC):
+    """A named way to score predictions. Another ignore set or parameter is ``dataclasses.replace(protocol, ...)``.
+
+    Args:
+        ignore: Reference labels whose pixels are not scored.
+    """
+
+    name: ClassVar[str]
+    task: ClassVar[Task]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+    headline: ClassVar[str]
+    """The score to rank by."""
+    errors: ClassVar[frozenset[str]] = frozenset()
+    """The scores of which less is better."""
+
+    ignore: tuple[int, ...] = ()
+
+    @property
+    @abstractmethod
+    def conventions(self) -> dict[str, str]:
+        """How the numbers were made: ignored labels, log base, 2D or 3D, threshold, treatment of predicted 0."""
+
+    @abstractmethod
+    def _measure(self, volumes: Volumes) -> Counts:
+        """Counts of one image."""
+
+    @abstractmethod
+    def _scores(self, counts: Counts) -> dict[str, float]:
+        """Scores of counts that are not of empty images alone."""
+
+    def measure(
+        self,
+        reference: AnyLabels,
+        prediction: AnyLabels,
+        voxel_size_nm: Spacing = None,
+        probability: Probability = None,
+    ) -> Counts:
+        """Count what one image contributes.
+
+        Args:
+            reference: Labels (z, y, x) or (y, x), bool or integers of at least 0.
+            prediction: Labels of the same shape.
+            voxel_size_nm: Size of a voxel (z, y, x) or (y, x); z may be None. For protocols that measure distances.
+            probability: Foreground probability of the same shape in 0..1. For protocols that rank objects by it.
+
+        Raises:
+            BadInput: Shapes differ, labels are not integers of at least 0, or probabilities are not in 0..1.
+        """
+        if reference.shape != prediction.shape:
+            found = f"shape {prediction.shape}"
+            raise BadInput("predicted labels", found, f"that of the reference, {reference.shape}")
+        if reference.ndim not in (2, 3):
+            raise BadInput("reference labels", f"shape {reference.shape}", "the axes (z, y, x) or (y, x)")
+        checked = None if probability is None else checked_probability(probability, reference.shape)
+        return self._measure(
+            Volumes(
+                _volume(reference), _volume(prediction), voxel_size_nm, None if checked is None else _volume(checked)
+            )
+        )
+
+    def pool(self, counts: Sequence[Counts]) -> Counts:
+        """Add the counts of several images, of which there must be at least one."""
+        if not counts:
+            raise ValueError("there are no counts to pool")
+        sums = {name: np.sum([one.sums[name] for one in counts], axis=0) for name in counts[0].sums}
+        rows = {name: np.concatenate([one.rows[name] for one in counts]) for name in counts[0].rows}
+        return Counts(sums, rows, sum(one.images for one in counts), sum(one.empty for one in counts))
+
+    def pool_slices(self, counts: Sequence[Counts]) -> Counts:
+        """The counts of the slices of one image as those of one image, empty where all of them are."""
+        pooled = self.pool(counts)
+        return Counts(pooled.sums, pooled.rows, images=1, empty=int(pooled.empty == pooled.images))
+
+    def scores(self, counts: Counts) -> dict[str, float]:
+        """Scores by name. Undefined ones are NaN, and so are all where no image has an object on either side."""
+        scores = self._scores(counts)
+        if counts.empty == counts.images:
+            return dict.fromkeys(scores, float("nan"))
+        return scores
+
+    def _ignored(self, always: str = "") -> str:
+        listed = [always] * bool(always) + [f"reference labels {list(self.ignore)}"] * bool(self.ignore)
+        return ", ".join(listed) or "none"
+
+
+def is_empty(table: Contingency) -> bool:
+    """Whether all counted pixels are background, in the reference and in the prediction."""
+    return not (table.reference_ids[-1:].any() or table.prediction_ids[-1:].any())
+
+
+def checked_probability(probability: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
+    """The array itself, after a check of its type, shape and range."""
+    array = np.asarray(probability)
+    if array.dtype.kind != "f":
+        raise BadInput("probability", f"values of type {array.dtype}", "floating-point values in 0..1")
+    if array.shape != shape:
+        raise BadInput("probability", f"shape {array.shape}", f"that of the labels, {shape}")
+    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
+    if not (low >= 0 and high <= 1):
+        remedy = "logits need a sigmoid first, NaN must be replaced"
+        raise BadInput("probability", f"values from {low:g} to {high:g}", "values in 0..1", remedy)
+    return array
+
+
+def _volume(array: Any) -> Any:
+    return array[np.newaxis] if array.ndim == 2 else array
