@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 
 import torch
 from torch import nn
@@ -11,39 +13,59 @@ _LONGEST = 8192
 """Length of the longest strip that is tried, in pixels. A reach beyond it counts as global."""
 
 
-def receptive_field(net: nn.Module, in_channels: int, stride: int) -> int | None:
+def receptive_field(net: nn.Module, in_channels: int, stride: int, smallest: int = 1) -> int | None:
     """Receptive field of ``net`` in pixels, or None where it spans the whole input.
 
-    A strip of pixels, one stride wide, is enough, since the kernels of all networks here are as wide as high. One NaN
-    is put in at each offset within a stride, because the reach depends on the offset. A NaN passes through additions,
-    products (with a zero too), maxima and activations, so what it does not reach cannot depend on that pixel.
+    A narrow strip of pixels is enough, since the kernels of all networks here are as wide as high. A NaN passes through
+    additions, products (with a zero too), maxima and activations, so what it does not reach cannot depend on that
+    pixel. Where an implementation of convolution spreads it over more than the kernel, the result is too large, which
+    is safe.
 
     Args:
         net: Network that maps [B, C, H, W] to [B, K, H, W], heights and widths multiples of the stride.
         in_channels: C.
-        stride: Its down-sampling factor.
+        stride: Its down-sampling factor. The reach of a pixel depends on where it lies within a stride.
+        smallest: The least height and width it works with.
     """
-    # In double precision on the CPU no convolution is done by Winograd's or Fourier's method, which would spread a NaN
-    # over more than the kernel.
-    probe = deepcopy(net).to("cpu", torch.float64).eval()
+    probe = deepcopy(net).to("cpu", torch.float32).eval()
+    width = -(-max(smallest, stride) // stride) * stride
     length = max(16 * stride, 256)
-    while length <= _LONGEST:
-        rough = _reach(probe, in_channels, stride, length, 0)
-        if rough is not None and 2 * (rough + stride) < length:
-            reaches = [_reach(probe, in_channels, stride, length, offset) for offset in range(stride)]
-            return 2 * max(reach for reach in reaches if reach is not None) + 1
+    first, last = _marked(probe, (in_channels, length, width), length // 2)
+    while first <= stride or last >= length - 1 - stride:
         length *= 2
-    return None
+        if length > _LONGEST:
+            return None
+        first, last = _marked(probe, (in_channels, length, width), length // 2)
+    reach = max(length // 2 - first, last - length // 2)
+    shape = (in_channels, max(2 * (-(-reach // stride) + 2) * stride, width), width)
+    middle = shape[1] // 2 // stride * stride
+    return 2 * _farthest(cache(lambda offset: _marked(probe, shape, middle + offset)), middle, stride) + 1
+
+
+def _farthest(marked: Callable[[int], tuple[int, int]], middle: int, stride: int) -> int:
+    """The largest distance between a pixel at any offset within a stride after ``middle`` and an output that it marks.
+
+    The first and the last output that a pixel marks never move back when the pixel moves on, so an interval of offsets
+    need not be halved further where even its best case adds nothing.
+    """
+    best = 0
+    intervals = [(0, stride - 1)]
+    while intervals:
+        low, high = intervals.pop()
+        for offset in (low, high):
+            first, last = marked(offset)
+            best = max(best, middle + offset - first, last - middle - offset)
+        at_most = max(middle + high - 1 - marked(low)[0], marked(high)[1] - middle - low - 1)
+        if high - low > 1 and at_most > best:
+            half = (low + high) // 2
+            intervals += [(low, half), (half, high)]
+    return best
 
 
 @torch.no_grad()
-def _reach(net: nn.Module, in_channels: int, stride: int, length: int, offset: int) -> int | None:
-    """The farthest output that the pixel ``offset`` after the middle of a strip marks; None where it marks an end."""
-    middle = length // 2 // stride * stride + offset
-    strip = torch.zeros(1, in_channels, length, stride, dtype=torch.float64)
-    strip[..., middle, :] = torch.nan
-    marked = net(strip).isnan().any(dim=1).any(dim=-1)[0].nonzero().flatten()
-    first, last = int(marked.min()), int(marked.max())
-    if first == 0 or last == length - 1:
-        return None
-    return max(middle - first, last - middle)
+def _marked(net: nn.Module, shape: tuple[int, int, int], poisoned: int) -> tuple[int, int]:
+    """The first and the last row of the output that row ``poisoned`` of an input (C, H, W) marks."""
+    strip = torch.zeros(1, *shape)
+    strip[..., poisoned, :] = torch.nan
+    rows = net(strip).isnan().any(dim=1).any(dim=-1)[0].nonzero().flatten()
+    return int(rows.min()), int(rows.max())

@@ -76,7 +76,7 @@ class Segmenter(nn.Module):
         every output pixel: pooling over the image, attention, group or instance normalisation.
         """
         if self._field is None:
-            self._field = (receptive_field(self.net, self.spec.in_channels, self.stride),)
+            self._field = (receptive_field(self.net, self.spec.in_channels, self.stride, self._smallest),)
         return self._field[0]
 
 

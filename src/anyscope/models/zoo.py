@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from anyscope.models.entry import ModelEntry
-from anyscope.models.nets import unet
+from anyscope.models.nets import smp, unet
 from anyscope.registry import Registry
 
 MODELS: Registry[ModelEntry] = Registry("model")
-for _entry in (*unet.ENTRIES,):
+for _entry in (*unet.ENTRIES, *smp.ENTRIES):
     MODELS.add(_entry.name, _entry)
