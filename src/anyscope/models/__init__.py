@@ -1,1 +1,41 @@
-"""Networks, the zoo, and the segmenter with its safe save and load."""
+"""Networks, the zoo, and the segmenter with its safe save and load.
+
+``spec`` needs no torch; the names below are loaded with torch when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anyscope.models.segmenter import Segmenter, build_segmenter
+    from anyscope.models.spec import DecoderSpec, SegmenterSpec
+    from anyscope.models.storage import load_segmenter, save_segmenter
+    from anyscope.models.zoo import MODELS
+
+_HOMES = {
+    "DecoderSpec": "spec",
+    "MODELS": "zoo",
+    "Segmenter": "segmenter",
+    "SegmenterSpec": "spec",
+    "build_segmenter": "segmenter",
+    "load_segmenter": "storage",
+    "save_segmenter": "storage",
+}
+
+__all__ = [
+    "DecoderSpec",
+    "MODELS",
+    "Segmenter",
+    "SegmenterSpec",
+    "build_segmenter",
+    "load_segmenter",
+    "save_segmenter",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,1 @@
+"""Networks, one file per family; each file ends with the entries that the zoo lists."""

@@ -1,0 +1,234 @@
+"""The architectures of segmentation-models-pytorch, each on any encoder of that library or of timm."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from pydantic import field_validator
+from torch import nn
+
+from anyscope.errors import BadInput
+from anyscope.models.entry import Arguments, ModelEntry, Pretrained
+from anyscope.models.hub import reaching_the_hub
+from anyscope.models.nets.normalisation import tolerate_single_values
+
+
+class EncoderArguments(Arguments):
+    """Arguments of all architectures on an encoder.
+
+    Args:
+        encoder: Name of an encoder of segmentation-models-pytorch (``resnet18``, ``mit_b0``), or of timm, with or
+            without the prefix ``tu-`` (``tu-convnext_tiny``).
+    """
+
+    encoder: str = "resnet18"
+
+    @field_validator("encoder")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return _find_encoder(name)
+
+
+class DilatedArguments(EncoderArguments):
+    """Arguments of architectures whose encoder is dilated.
+
+    Args:
+        encoder: See :class:`EncoderArguments`.
+        output_stride: Down-sampling factor of the encoder; 8 is finer and several times slower than 16.
+    """
+
+    output_stride: Literal[8, 16] = 16
+
+
+def _find_encoder(name: str) -> str:
+    """The name as segmentation-models-pytorch knows it."""
+    import timm
+    from segmentation_models_pytorch.encoders import encoders
+
+    own = [known for known in encoders if not known.startswith("timm-")]  # those are deprecated spellings
+    bare = name.removeprefix("tu-")
+    if name in own:
+        return name
+    if timm.is_model(bare.partition(".")[0]):
+        return f"tu-{bare}"
+    near = get_close_matches(bare, [*own, *timm.list_models()], n=5) or ["resnet18", "mit_b0", "tu-convnext_tiny"]
+    raise ValueError(
+        f"{name!r} is no encoder of segmentation-models-pytorch {own[0]} ... {own[-1]} or of timm;"
+        f" the nearest are {', '.join(near)}"
+    )
+
+
+def _construct(
+    architecture: str,
+    in_channels: int,
+    out_channels: int,
+    arguments: EncoderArguments,
+    weights: str | bool | None = None,
+) -> nn.Module:
+    """Build ``architecture`` and try it once, since not every encoder works with every decoder."""
+    import segmentation_models_pytorch as smp
+
+    options: dict[str, Any] = {}
+    if isinstance(arguments, DilatedArguments):
+        options["encoder_output_stride"] = arguments.output_stride
+    if architecture == "dpt":
+        options["dynamic_img_size"] = True  # otherwise the transformer takes images of one size only
+    elif arguments.encoder.startswith("tu-swin"):
+        options["strict_img_size"] = False
+    try:
+        net: nn.Module = smp.create_model(
+            architecture,
+            encoder_name=arguments.encoder,
+            encoder_weights=weights,
+            in_channels=in_channels,
+            classes=out_channels,
+            **options,
+        )
+        tolerate_single_values(net)
+        _try(net, in_channels)
+    except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise BadInput(
+            f"encoder {arguments.encoder!r}",
+            f"does not work in {architecture} ({reason})",
+            remedy="choose another encoder",
+        ) from error
+    return net
+
+
+@torch.no_grad()
+def _try(net: nn.Module, in_channels: int) -> None:
+    """One forward pass of the smallest image whose size is no multiple of twice the stride."""
+    side = max(3 * _stride(net), _PAN_SMALLEST)
+    net.eval()
+    shape = net(torch.zeros(1, in_channels, side, side)).shape
+    net.train()
+    if shape[-2:] != (side, side):
+        raise ValueError(f"gives {tuple(shape[-2:])} pixels for {side, side}")
+
+
+def _stride(net: nn.Module) -> int:
+    import segmentation_models_pytorch as smp
+
+    stride = int(net.encoder.output_stride)  # type: ignore[union-attr, arg-type]
+    # the decoder of DPT makes maps at 1/4 to 1/32 from the one scale of a transformer
+    return max(stride, 32) if isinstance(net, smp.DPT) else stride
+
+
+def _pretrained(architecture: str, in_channels: int, out_channels: int, arguments: EncoderArguments) -> Pretrained:
+    """The architecture with an encoder that was trained on ImageNet and a random decoder."""
+    import timm
+    from segmentation_models_pytorch.encoders import encoders, get_preprocessing_params
+
+    name = arguments.encoder
+    if name.startswith("tu-"):
+        available = timm.models.is_model_pretrained(name.removeprefix("tu-"))
+    else:
+        available = "imagenet" in encoders[name]["pretrained_settings"]
+    if not available:
+        raise BadInput(
+            f"encoder {name!r}", "has no ImageNet weights", remedy="choose another encoder or random weights"
+        )
+    with reaching_the_hub(f"ImageNet weights of encoder {name!r}"):
+        statistics = get_preprocessing_params(name, "imagenet")
+        weights = True if name.startswith("tu-") else "imagenet"
+        net = _construct(architecture, in_channels, out_channels, arguments, weights)
+    mean, std = statistics["mean"], statistics["std"]
+    if in_channels != len(mean):  # grey images, and stacks of slices: the statistics of grey
+        mean, std = ([sum(values) / len(values)] * in_channels for values in (mean, std))
+    return Pretrained(net, tuple(mean), tuple(std), f"encoder {name} trained on ImageNet, random decoder")
+
+
+_PAN_SMALLEST = 128
+"""PAN pools the maps of an encoder of stride 16 three times more."""
+
+_CODE = "code MIT; weights: those of the encoder,"
+_RESNET = f"{_CODE} for the default BSD-3-Clause (torchvision)"
+_MIT = f"{_CODE} for mit_b0 to mit_b5 NVIDIA Source Code License (no commercial use)"
+_VIT = f"{_CODE} for the default Apache-2.0 (google-research/vision_transformer)"
+
+
+def _entry(
+    name: str,
+    summary: str,
+    source: str,
+    *,
+    architecture: str = "",
+    licence: str = _RESNET,
+    arguments: type[EncoderArguments] = EncoderArguments,
+    defaults: dict[str, Any] | None = None,
+    global_statistics: bool = True,
+    smallest: int = 1,
+    notes: str = "",
+) -> ModelEntry:
+    architecture = architecture or name
+    return ModelEntry(
+        name=name,
+        summary=summary,
+        source=f"{source}; segmentation-models-pytorch",
+        licence=licence,
+        arguments=arguments,
+        construct=partial(_construct, architecture),
+        stride=_stride,
+        defaults=defaults or {},
+        global_statistics=global_statistics,
+        smallest=smallest,
+        pretrained=partial(_pretrained, architecture),
+        notes=notes,
+    )
+
+
+ENTRIES = (
+    _entry(
+        "smp_unet",
+        "U-Net decoder on an encoder",
+        "Ronneberger et al., arXiv 1505.04597",
+        architecture="unet",
+        global_statistics=False,
+    ),
+    _entry("unetplusplus", "U-Net++, nested skips", "Zhou et al., arXiv 1807.10165", global_statistics=False),
+    _entry("linknet", "LinkNet, added skips", "Chaurasia, Culurciello, arXiv 1707.03718", global_statistics=False),
+    _entry("manet", "MA-Net, attention over positions and channels", "Fan et al., IEEE Access 8, 2020"),
+    _entry("fpn", "Feature pyramid network, group normalisation", "Kirillov et al., arXiv 1901.02446"),
+    _entry("pspnet", "PSPNet, pyramid pooling over the image", "Zhao et al., arXiv 1612.01105", notes="logits at 1/8"),
+    _entry(
+        "deeplabv3",
+        "DeepLabv3, atrous spatial pyramid pooling",
+        "Chen et al., arXiv 1706.05587",
+        arguments=DilatedArguments,
+        notes="logits at 1/16 or 1/8",
+    ),
+    _entry(
+        "deeplabv3plus",
+        "DeepLabv3+, a fine decoder on DeepLabv3",
+        "Chen et al., arXiv 1802.02611",
+        arguments=DilatedArguments,
+        notes="logits at 1/4",
+    ),
+    _entry(
+        "pan",
+        "Pyramid attention network",
+        "Li et al., arXiv 1805.10180",
+        smallest=_PAN_SMALLEST,
+        notes=f"images are extended to at least {_PAN_SMALLEST} pixels",
+    ),
+    _entry("upernet", "UPerNet, pyramid pooling and feature pyramid", "Xiao et al., arXiv 1807.10221"),
+    _entry(
+        "segformer",
+        "SegFormer, a mixed transformer with a light decoder",
+        "Xie et al., arXiv 2105.15203",
+        licence=_MIT,
+        defaults={"encoder": "mit_b0"},
+    ),
+    _entry(
+        "dpt",
+        "DPT, a vision transformer with a convolutional decoder",
+        "Ranftl et al., arXiv 2103.13413",
+        licence=_VIT,
+        defaults={"encoder": "tu-vit_tiny_patch16_224"},
+        notes="encoders: plain vision transformers of timm with patches of 16 pixels",
+    ),
+)

@@ -1,0 +1,113 @@
+"""The segmenter: a network of the zoo with its normalisation inside and its spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import nn
+
+from anyscope.errors import BadInput
+from anyscope.models.entry import Pretrained
+from anyscope.models.receptive_field import receptive_field
+from anyscope.models.spec import SegmenterSpec
+from anyscope.models.zoo import MODELS
+from anyscope.seeding import derive_seed
+
+Weights = Literal["random", "imagenet"]
+MEAN, STD = 0.5, 0.25
+"""Normalisation of networks that start from random weights: 0..1 becomes -2..2, whatever the data."""
+
+
+class Segmenter(nn.Module):
+    """A differentiable predictor: logits as a function of images in 0..1.
+
+    Args:
+        spec: What it is.
+        net: The network that the spec names.
+        mean, std: Statistics that images are normalised by, one for every channel in; saved with the weights.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(
+        self,
+        spec: SegmenterSpec,
+        net: nn.Module,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.net = net
+        entry = MODELS[spec.model]
+        self.stride = entry.stride(net)
+        self._smallest = entry.smallest
+        self._field: tuple[int | None] | None = None
+        for name, given, default in (("mean", mean, MEAN), ("std", std, STD)):
+            values = [default] * spec.in_channels if given is None else list(given)
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, spec.in_channels, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [B, K, H, W] of images [B, C, H, W], float32 in 0..1, of any height and width.
+
+        Images are extended at the bottom and on the right to a multiple of the stride, repeating the last pixels, and
+        the logits are cut back.
+        """
+        height, width = images.shape[-2:]
+        images = (images - self.mean) / self.std
+        padding = (0, self._missing(width), 0, self._missing(height))
+        if any(padding):
+            images = nn.functional.pad(images, padding, mode="replicate")
+        logits: torch.Tensor = self.net(images)
+        return logits[..., :height, :width]
+
+    def _missing(self, length: int) -> int:
+        wanted = max(length, self._smallest)
+        return -(-wanted // self.stride) * self.stride - length
+
+    def receptive_field(self) -> int | None:
+        """How many pixels across the input region is that can change one pixel of the output.
+
+        2 r + 1, where r is the largest distance in y or x at which an input pixel still reaches an output pixel; a halo
+        of r pixels around a tile therefore makes it equal to the whole image. None where every input pixel reaches
+        every output pixel: pooling over the image, attention, group or instance normalisation.
+        """
+        if self._field is None:
+            self._field = (receptive_field(self.net, self.spec.in_channels, self.stride, self._smallest),)
+        return self._field[0]
+
+
+def build_segmenter(spec: SegmenterSpec, seed: int, weights: Weights = "random") -> Segmenter:
+    """A new segmenter.
+
+    Args:
+        spec: What it shall be. ``spec.weights`` is replaced by where the weights come from.
+        seed: Seed of random weights; one seed gives the same weights bit for bit. Global generators stay as they were.
+        weights: ``random``, or ``imagenet`` for an encoder trained on ImageNet, which is fetched from the network where
+            it is not in the cache; the decoder is random then.
+
+    Raises:
+        BadInput: Unknown model or arguments, or no ImageNet weights for it.
+        EnvironmentFault: The weights cannot be fetched.
+    """
+    if weights not in ("random", "imagenet"):
+        raise BadInput(f"weights {weights!r}", "no such weights", "random or imagenet")
+    entry = MODELS[spec.model]
+    entry.check_channels(spec.in_channels, spec.out_channels)
+    arguments = entry.check(spec.arguments)
+    if weights == "imagenet" and entry.pretrained is None:
+        able = [name for name, other in MODELS.items() if other.pretrained is not None]
+        raise BadInput(
+            f"model {spec.model!r}", "has no ImageNet weights", "random weights", f"with ImageNet: {', '.join(able)}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "weights"))
+        if weights == "imagenet" and entry.pretrained is not None:
+            start = entry.pretrained(spec.in_channels, spec.out_channels, arguments)
+        else:
+            net = entry.construct(spec.in_channels, spec.out_channels, arguments)
+            start = Pretrained(net, (MEAN,) * spec.in_channels, (STD,) * spec.in_channels, f"random, seed {seed}")
+    return Segmenter(spec.model_copy(update={"weights": start.origin}), start.net, start.mean, start.std)
