@@ -1,0 +1,114 @@
+"""Targets against scikit-image, SciPy and cases worked by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from scipy.ndimage import distance_transform_edt
+from skimage.segmentation import find_boundaries
+
+from anyscope.errors import BadInput
+from anyscope.instances import targets
+
+label_images = npst.arrays(np.uint8, npst.array_shapes(min_dims=3, max_dims=3, max_side=12), elements=st.integers(0, 3))
+
+
+def test_hand_worked_row():
+    values, valid = targets(np.array([[[5, 5, 5, 9, 9, 0, 0, 0]]]), ["mask", "boundary", "distance"])
+    assert values.shape == (3, 1, 1, 8)
+    assert values.dtype == np.float32
+    assert values[0, 0, 0].tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
+    assert values[1, 0, 0].tolist() == [0, 0, 1, 1, 1, 1, 0, 0]
+    np.testing.assert_allclose(
+        values[2, 0, 0], np.tanh(np.array([2.5, 1.5, 0.5, 0.5, 0.5, -0.5, -1.5, -2.5]) / 8), 1e-6
+    )
+    assert valid.all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(label_images)
+def test_boundary_equals_find_boundaries(labels):
+    values, _ = targets(labels, ["boundary"])
+    expected = [find_boundaries(plane, connectivity=2, mode="thick") for plane in labels]
+    np.testing.assert_array_equal(values[0] > 0, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(label_images)
+def test_distance_equals_one_transform_per_object(labels):
+    values, _ = targets(labels, ["distance"], distance_scale_px=3)
+    for plane, distance in zip(labels, values[0], strict=True):
+        for label in np.unique(plane):
+            inside = plane == label
+            if inside.all():
+                assert (distance == (1 if label else -1)).all()
+                continue
+            expected = np.tanh((distance_transform_edt(inside)[inside] - 0.5) / 3)
+            np.testing.assert_allclose(distance[inside], expected if label else -expected, atol=1e-6)
+
+
+def test_a_cut_object_has_no_rim_at_the_edge_of_the_patch():
+    whole = np.zeros((1, 60, 60), np.uint16)
+    whole[0, 10:50, 10:50] = 1
+    expected, _ = targets(whole, ["mask", "boundary", "distance"])
+    found, _ = targets(whole[:, 30:, 30:], ["mask", "boundary", "distance"])
+    np.testing.assert_allclose(found, expected[:, :, 30:, 30:], atol=1e-6)
+    assert found[1, 0, 0].max() == 1  # the true rim, where the object ends within the patch
+    assert found[1, 0, :19, :19].max() == 0
+
+
+def test_boundary_width():
+    labels = np.zeros((1, 1, 40), int)
+    labels[..., 20:] = 7
+    for width in (1, 2, 5):
+        assert targets(labels, ["boundary"], boundary_px=width)[0].sum() == 2 * width
+
+
+def test_slices_are_independent():
+    labels = np.zeros((2, 8, 8), np.int32)
+    labels[1, :, 4:] = 3
+    values, _ = targets(labels, ["mask", "boundary", "distance"])
+    assert values[1, 0].max() == 0
+    assert (values[2, 0] == -1).all()
+    assert values[1, 1].max() == 1
+
+
+def test_several_classes_give_class_numbers_in_one_channel():
+    labels = np.array([[[0, 1, 2, 2]]], np.uint8)
+    values, _ = targets(labels, ["mask"], classes=3)
+    assert values[0, 0, 0].tolist() == [0, 1, 2, 2]
+    with pytest.raises(BadInput, match="class 3; expected classes 0 to 2"):
+        targets(labels + 1, ["mask"], classes=3)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int64, np.uint64])
+def test_any_integer_type(dtype):
+    labels = np.zeros((1, 6, 6), dtype)
+    labels[0, 2:4, 2:4] = np.iinfo(dtype).max if dtype is not bool else 1
+    values, _ = targets(labels, ["mask", "distance"])
+    assert values[0].sum() == 4
+    assert (values[1] > 0).sum() == 4
+
+
+def test_ignored_pixels_make_no_rim():
+    labels = np.full((1, 9, 9), 4, np.uint8)
+    labels[0, :, 6:] = 255
+    values, valid = targets(labels, ["mask", "boundary", "distance"], ignore=[255])
+    assert valid[0, 0].tolist() == [True] * 6 + [False] * 3
+    assert values[0].min() == 1
+    assert values[1].max() == 0
+    assert labels[0, 0, 8] == 255  # the input is left alone
+
+
+def test_all_ignored():
+    values, valid = targets(np.full((1, 4, 4), 255, np.uint8), ["mask", "distance"], ignore=[255])
+    assert not valid.any()
+    assert np.isfinite(values).all()
+
+
+def test_bad_input():
+    with pytest.raises(BadInput, match="head 'rim'"):
+        targets(np.zeros((1, 2, 2), int), ["rim"])
+    with pytest.raises(BadInput, match="axes"):
+        targets(np.zeros((2, 2), int), ["mask"])
