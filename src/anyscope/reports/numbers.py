@@ -1,0 +1,50 @@
+"""Numbers and plain values as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+MISSING = "\N{EN DASH}"
+
+
+def score(value: float | None) -> str:
+    """A score with three decimals, fewer where it is large, a dash where it is not defined.
+
+    >>> score(0.87654), score(12.345), score(None) == score(float("nan")) == MISSING
+    ('0.877', '12.3', True)
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def plain(value: object) -> str:
+    """Plain data (as in a JSON or YAML file) as a short text.
+
+    >>> plain(True), plain(None), plain([1, 2.5]), plain({"a": 1}), plain(1e-05)
+    ('yes', 'none', '1, 2.5', 'a: 1', '1e-05')
+    """
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {plain(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value)) or "none"
+    return str(value)
+
+
+_CAPITALS = {"iou": "IoU", "pq": "PQ", "ap": "AP", "voi": "VOI", "hd95": "HD95", "f1": "F1", "tp": "TP", "fp": "FP"}
+
+
+def score_name(key: str) -> str:
+    """The name of a score as a reader writes it.
+
+    >>> score_name("foreground_iou"), score_name("Precision")
+    ('foreground IoU', 'Precision')
+    """
+    return " ".join(_CAPITALS.get(word.lower(), word) for word in key.split("_") if word) or key

@@ -1,0 +1,293 @@
+"""The report of a training run, and of an evaluation alone, from plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyscope.contracts import Task
+from anyscope.reports.alarms import image_alarms, training_alarms
+from anyscope.reports.blocks import (
+    Alarm,
+    Block,
+    Commands,
+    DataTable,
+    Facts,
+    Gallery,
+    KeyNumbers,
+    Plots,
+    ScoreTable,
+    alarms_of,
+)
+from anyscope.reports.evaluations import ScoreRow, per_image, primary_key, score_rows
+from anyscope.reports.figures import learning_curves, score_distribution
+from anyscope.reports.numbers import plain, score, score_name
+from anyscope.reports.page import Page, Section
+from anyscope.reports.samples import Sample, gallery_item, legend
+from anyscope.reports.selection import Choice, choose
+
+_GROUPS = {"worst": "The worst", "median": "In the middle", "best": "The best"}
+_LONGEST_TABLE = 500
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What the report of an evaluation shows.
+
+    Args:
+        title: Heading of the page.
+        evaluation: The evaluation document, as ``evaluate --json`` prints it.
+        task: ``semantic`` or ``instances``; decides which errors the pictures show.
+        samples: Images to show; :func:`anyscope.reports.selection.choose` says which.
+        primary_score: The score that images are ranked by; the first of the document where it is None.
+        higher_is_better: False where the primary score is an error or a distance.
+        environment: Versions, device and the like.
+        notes: Alarms, or plain sentences shown as notes.
+        commands: What to type to get the same again.
+    """
+
+    title: str
+    evaluation: Mapping[str, Any]
+    task: Task = "semantic"
+    samples: Sequence[Sample] = ()
+    primary_score: str | None = None
+    higher_is_better: bool = True
+    environment: Mapping[str, object] = field(default_factory=dict)
+    notes: Sequence[Alarm | str] = ()
+    commands: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What the report of a training run shows.
+
+    Args:
+        title: Heading of the page.
+        settings: The settings of the run, nested as in its settings.yaml.
+        environment: Versions, device and the like.
+        metrics: Records of metrics.jsonl, one per epoch.
+        evaluation: The document of the test images, or None where there were none.
+        task: ``semantic`` or ``instances``.
+        samples: Test images to show.
+        primary_score: The score that images are ranked by; the first of the document where it is None.
+        higher_is_better: False where the primary score is an error or a distance.
+        best_epoch: The epoch whose weights were kept.
+        facts: What a reader asks first: dataset, number of images, seed, model.
+        notes: Alarms, or plain sentences shown as notes.
+        commands: What to type to get the same again.
+    """
+
+    title: str
+    settings: Mapping[str, object]
+    environment: Mapping[str, object]
+    metrics: Sequence[Mapping[str, Any]]
+    evaluation: Mapping[str, Any] | None
+    task: Task = "semantic"
+    samples: Sequence[Sample] = ()
+    primary_score: str | None = None
+    higher_is_better: bool = True
+    best_epoch: int | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+    notes: Sequence[Alarm | str] = ()
+    commands: Sequence[str] = ()
+
+
+def run_report(report: RunReport) -> str:
+    """The report of a training run as one HTML document."""
+    return run_page(report).html()
+
+
+def evaluation_report(report: EvaluationReport) -> str:
+    """The report of an evaluation as one HTML document."""
+    return evaluation_page(report).html()
+
+
+def run_page(report: RunReport) -> Page:
+    """The report of a training run as a page, to which sections can be added.
+
+    Raises:
+        BadInput: The evaluation has no scores, or not the primary score.
+    """
+    sections: list[Section] = []
+    top: list[Block] = []
+    lead = "Trained, but not evaluated: there were no test images."
+    if report.evaluation is not None:
+        shown = EvaluationReport(
+            report.title,
+            report.evaluation,
+            report.task,
+            report.samples,
+            report.primary_score,
+            report.higher_is_better,
+        )
+        inner = evaluation_page(shown)
+        lead, top, sections = inner.lead, list(inner.top), list(inner.sections)
+    top += [*training_alarms(report.metrics, report.best_epoch), *alarms_of(report.notes)]
+    if report.metrics:
+        sections.append(_training_section(report.metrics, report.best_epoch))
+    facts: list[Block] = [Facts.of("In short", report.facts)] if report.facts else []
+    facts.append(Facts.of("All settings", report.settings, collapsed=bool(report.facts)))
+    if report.environment:
+        facts.append(Facts.of("Environment", report.environment, collapsed=True))
+    sections.append(Section("What was run", tuple(facts)))
+    sections += _reproduction(report.commands)
+    return Page(report.title, lead, tuple(sections), tuple(top), _footer(report.environment))
+
+
+def evaluation_page(report: EvaluationReport) -> Page:
+    """The report of an evaluation as a page, to which sections can be added.
+
+    Raises:
+        BadInput: The evaluation has no scores, or not the primary score.
+    """
+    document = report.evaluation
+    rows = score_rows(document)
+    key = primary_key(document, report.primary_score)
+    primary = next((row for row in rows if row.key == key), None)
+    by_image = per_image(document, key) if key is not None else {}
+    sections = [_score_section(document, rows, primary)]
+    if report.samples:
+        sections.append(_picture_section(report, by_image, primary))
+    if by_image:
+        sections.append(_image_section(document, rows))
+    if report.environment:
+        sections.append(Section("What was run", (Facts.of("Environment", report.environment),)))
+    sections += _reproduction(report.commands)
+    alarms = (*image_alarms(report.samples), *alarms_of(report.notes))
+    top: tuple[Block, ...] = (*_key_numbers(document, rows, primary), *alarms)
+    return Page(report.title, _lead(document, primary), tuple(sections), top, _footer(report.environment))
+
+
+def _lead(document: Mapping[str, Any], primary: ScoreRow | None) -> str:
+    n = int(document.get("n", 0))
+    images = f"{n} image{'' if n == 1 else 's'}"
+    if primary is None or (primary.pooled is None and primary.mean is None):
+        return f"Scored on {images} by the protocol {document.get('protocol', MISSING_PROTOCOL)}."
+    parts = [f"{primary.name[0].upper()}{primary.name[1:]} is {score(primary.pooled)} over {images} together"]
+    if primary.mean is not None and primary.n > 1:
+        parts.append(f"{score(primary.mean)} ± {score(primary.deviation)} from image to image")
+    return ", ".join(parts) + "."
+
+
+MISSING_PROTOCOL = "that was not named"
+
+
+def _key_numbers(
+    document: Mapping[str, Any], rows: Sequence[ScoreRow], primary: ScoreRow | None
+) -> tuple[KeyNumbers, ...]:
+    """The primary score, the two next ones, and on how many images they stand."""
+    ordered = [row for row in (primary, *(row for row in rows if row is not primary)) if row is not None]
+    entries = []
+    for row in ordered[:3]:
+        interval = f"95 % of mean: {score(row.interval[0])} to {score(row.interval[1])}" if row.interval else ""
+        entries.append((score(row.pooled), row.name, interval))
+    empty = int(document.get("n_empty") or 0)
+    remark = f"and {empty} without objects, counted apart" if empty else "pooled; spread below"
+    entries.append((plain(document.get("n")), "images", remark))
+    return (KeyNumbers(tuple(entries)),)
+
+
+def _score_section(document: Mapping[str, Any], rows: tuple[ScoreRow, ...], primary: ScoreRow | None) -> Section:
+    conventions = [("Pooled", "the score of the counts summed over all images")]
+    conventions.append(("Mean ± sd", "of the scores of single images, and their standard deviation"))
+    if any(row.interval for row in rows):
+        conventions.append(("95 % of mean", "bootstrap interval of the mean over images"))
+    conventions += [
+        (str(topic).replace("_", " ").capitalize(), plain(text))
+        for topic, text in (document.get("conventions") or {}).items()
+    ]
+    caption = f"Protocol {document.get('protocol', MISSING_PROTOCOL)}, {plain(document.get('n'))} images"
+    blocks: list[Block] = [ScoreTable(caption, rows, tuple(conventions))]
+    if primary is not None and primary.n > 1:
+        plot = score_distribution(primary.key, primary.values, primary.pooled, primary.mean, primary.interval)
+        blocks.append(Plots((plot,)))
+    return Section("Scores", tuple(blocks))
+
+
+def _picture_section(
+    report: EvaluationReport, by_image: Mapping[str, float | None], primary: ScoreRow | None
+) -> Section:
+    """The samples in the groups that :func:`choose` gives them, the worst first; others after them."""
+    samples = {sample.name: sample for sample in report.samples}
+    scores = by_image or {sample.name: sample.score for sample in report.samples}
+    choices = _choices_among(scores, samples, report.higher_is_better)
+    measure = primary.name if primary is not None else "score"
+    blocks: list[Block] = []
+    for group, title in _GROUPS.items():
+        items = tuple(
+            gallery_item(
+                samples[choice.name],
+                report.task,
+                f"{measure} {score(choice.score)}, rank {choice.rank} of {choice.of}",
+            )
+            for choice in choices
+            if choice.group == group
+        )
+        if items:
+            blocks.append(Gallery(title, items, legend(report.task) if not blocks else ()))
+    ranked = {choice.name for choice in choices}
+    others = tuple(
+        gallery_item(sample, report.task, f"{measure} {score(sample.score)}" if sample.score is not None else "")
+        for name, sample in samples.items()
+        if name not in ranked
+    )
+    if others:
+        blocks.append(Gallery("Further images", others, () if blocks else legend(report.task)))
+    lead = (
+        "Grey values are stretched between the 0.2 and 99.8 percentile of each image. "
+        "Select a picture to enlarge it, then switch between its views with the arrow keys."
+    )
+    return Section("Pictures", tuple(blocks), lead)
+
+
+def _choices_among(
+    scores: Mapping[str, float | None], samples: Mapping[str, Sample], higher_is_better: bool
+) -> list[Choice]:
+    """The choices that were loaded: as many per group as the samples cover."""
+    best: list[Choice] = []
+    for per_group in range(1, len(samples) + 1):
+        chosen = [choice for choice in choose(scores, per_group, higher_is_better) if choice.name in samples]
+        if len(chosen) > len(best):
+            best = chosen
+    return best
+
+
+def _image_section(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> Section:
+    columns = [per_image(document, row.key) for row in rows]
+    names = list(columns[0])
+    table = tuple((name, *(column.get(name) for column in columns)) for name in names[:_LONGEST_TABLE])
+    caption = "Scores of every image"
+    if len(names) > len(table):
+        caption = f"Scores of the first {len(table)} of {len(names)} images"
+    header = ("Image", *(row.name for row in rows))
+    return Section("Image by image", (DataTable(caption, header, table, collapsed=len(table) > 15),))
+
+
+def _training_section(metrics: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Section:
+    keys = list(dict.fromkeys(key for record in metrics for key in record))
+    step = max(1, -(-len(metrics) // 200))
+    shown = [record for place, record in enumerate(metrics) if place % step == 0 or record is metrics[-1]]
+    table = tuple(tuple(_cell(record.get(key)) for key in keys) for record in shown)
+    caption = "The numbers behind the curves" if step == 1 else f"Every {step}th epoch"
+    header = tuple(score_name(key) for key in keys)
+    plots = Plots(learning_curves(metrics, best_epoch))
+    return Section("Training", (plots, DataTable(caption, header, table, collapsed=True)))
+
+
+def _cell(value: object) -> str | float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:.3g}" if value and abs(value) < 5e-3 else value
+    return None if value is None else plain(value)
+
+
+def _reproduction(commands: Sequence[str]) -> list[Section]:
+    if not commands:
+        return []
+    lead = "The same seed on the same machine and number of threads gives the same result."
+    return [Section("How to get the same", (Commands(tuple(commands)),), lead)]
+
+
+def _footer(environment: Mapping[str, object]) -> str:
+    version = environment.get("anyscope")
+    return f"Written by anyscope{f' {version}' if version else ''}. This page is one file and needs no network."

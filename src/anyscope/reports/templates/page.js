@@ -1,0 +1,88 @@
+"use strict";
+// The page works without any of this: it only adds sorting, copying and a larger view.
+
+for (const table of document.querySelectorAll("table[data-sortable]")) {
+  const body = table.tBodies[0];
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const rising = head.getAttribute("aria-sort") !== "ascending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", rising ? "ascending" : "descending");
+      const keyOf = (row) => {
+        const cell = row.cells[column];
+        if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
+        return cell.classList.contains("number") ? null : cell.textContent;
+      };
+      const compare = (a, b) => (typeof a === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
+      const rows = [...body.rows].map((row) => [keyOf(row), row]);
+      rows.sort(([a], [b]) => {
+        if (a === null || b === null) return (a === null) - (b === null); // what is not defined stays at the end
+        return rising ? compare(a, b) : compare(b, a);
+      });
+      body.append(...rows.map(([, row]) => row));
+    });
+  });
+}
+
+for (const block of document.querySelectorAll("pre[data-copy]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "Copy";
+  const code = block.querySelector("code");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      button.textContent = "Selected";
+    }
+    setTimeout(() => (button.textContent = "Copy"), 1600);
+  });
+  block.append(button);
+}
+
+const figures = [...document.querySelectorAll("figure[data-zoom]")];
+if (figures.length && typeof HTMLDialogElement === "function") {
+  const dialog = document.createElement("dialog");
+  dialog.className = "zoom";
+  dialog.setAttribute("aria-label", "Larger view");
+  const stage = document.createElement("div");
+  const caption = document.createElement("p");
+  dialog.append(stage, caption);
+  document.body.append(dialog);
+  let place = 0;
+
+  const show = (number) => {
+    place = (number + figures.length) % figures.length;
+    const figure = figures[place];
+    stage.replaceChildren(figure.querySelector("svg").cloneNode(true));
+    const sample = figure.closest(".sample").querySelector("h4").textContent;
+    const views = figure.parentElement.children.length > 1 ? " · ← → compares the views, Esc closes" : " · Esc closes";
+    caption.textContent = `${sample} · ${figure.querySelector("figcaption").textContent}${views}`;
+  };
+  figures.forEach((figure, number) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "open";
+    button.setAttribute("aria-label", `Enlarge: ${figure.querySelector("figcaption").textContent}`);
+    const picture = figure.querySelector("svg");
+    picture.replaceWith(button);
+    button.append(picture);
+    button.addEventListener("click", () => {
+      show(number);
+      dialog.showModal();
+    });
+  });
+  dialog.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowRight") show(place + 1);
+    else if (event.key === "ArrowLeft") show(place - 1);
+  });
+}
