@@ -27,8 +27,8 @@ def reaching_the_hub(subject: str) -> Iterator[None]:
     """
     import huggingface_hub.constants as hub
     import safetensors
-    from huggingface_hub.errors import (
-        HTTPError,  # type: ignore[attr-defined]  # of whichever HTTP library the hub's client uses
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is that of the client's library
+        HTTPError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
     )

@@ -84,9 +84,7 @@ def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> Initialisatio
         else:
             taken[name] = tensor
     seen = {*taken, *(name for name, _, _ in other_shape)}
-    if not any(
-        tensor.is_floating_point() and tensor.ndim > 1 for name, tensor in taken.items() if name.startswith("net.")
-    ):
+    if not any(name.startswith("net.") and tensor.ndim > 1 for name, tensor in taken.items()):
         examples = ", ".join(list(found)[:3])
         raise BadInput(
             path,
