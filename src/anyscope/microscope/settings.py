@@ -66,10 +66,9 @@ class Optics(Settings):
 
     @model_validator(mode="after")
     def _no_option_without_effect(self) -> Optics:
-        if self.numerical_aperture >= self.immersion_index:
-            raise ValueError(
-                f"numerical_aperture {self.numerical_aperture} must be below immersion_index {self.immersion_index}"
-            )
+        for name in ("immersion_index", "coverslip_index"):
+            if self.numerical_aperture >= getattr(self, name):
+                raise ValueError(f"numerical_aperture {self.numerical_aperture} needs a higher {name}")
         mount = [name for name in ("defocus_um", "depth_um") if getattr(self, name)]
         if self.coverslip_um != self.design_coverslip_um:
             mount.append("coverslip_um")

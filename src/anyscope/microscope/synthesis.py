@@ -107,8 +107,8 @@ def _noise_free(
     sample = specimen(generator(seed, "specimen", index), outer, optics.pixel_size_nm)
     signal = light.convolve(sample.density, kernel)
     if illumination.haze:
-        other = specimen(generator(seed, "haze", index), outer, optics.pixel_size_nm)
-        signal += np.float32(illumination.haze) * light.haze(sample.density + other.density, haze_px)
+        # What lies above and below is another field of the same specimen; under so wide a blur its mirror image is one.
+        signal += np.float32(illumination.haze) * light.haze(sample.density + sample.density[::-1, ::-1], haze_px)
     signal = signal[inner, inner]
     sample = sample.crop(margin)
     if not sample.labels.any():

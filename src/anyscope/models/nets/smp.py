@@ -54,7 +54,8 @@ def _find_encoder(name: str) -> str:
         return name
     if timm.is_model(bare.partition(".")[0]):
         return f"tu-{bare}"
-    near = get_close_matches(bare, [*own, *timm.list_models()], n=5) or ["resnet18", "mit_b0", "tu-convnext_tiny"]
+    known = dict.fromkeys([*own, *timm.list_models()])
+    near = get_close_matches(bare, known, n=5) or ["resnet18", "mit_b0", "tu-convnext_tiny"]
     raise ValueError(
         f"{name!r} is no encoder of segmentation-models-pytorch {own[0]} ... {own[-1]} or of timm;"
         f" the nearest are {', '.join(near)}"
@@ -101,8 +102,8 @@ def _construct(
 
 @torch.no_grad()
 def _try(net: nn.Module, in_channels: int) -> None:
-    """One forward pass of the smallest image whose size is no multiple of twice the stride."""
-    side = max(3 * _stride(net), _PAN_SMALLEST)
+    """One forward pass of a small image whose size is an odd multiple of most strides."""
+    side = max(5 * _stride(net), _PAN_SMALLEST + 16)
     net.eval()
     shape = net(torch.zeros(1, in_channels, side, side)).shape
     net.train()
