@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from anyscope.workflows.demo import demo
     from anyscope.workflows.doctor import doctor
     from anyscope.workflows.evaluate import evaluate
-    from anyscope.workflows.models import models
     from anyscope.workflows.predict import predict
     from anyscope.workflows.report import report
     from anyscope.workflows.train import train
+    from anyscope.workflows.zoo import list_models
 
 _VERBS = {
     "demo": "demo",
     "doctor": "doctor",
-    "models": "models",
+    "list_models": "zoo",
     "data_check": "data",
     "data_synth": "data",
     "train": "train",
@@ -31,7 +31,7 @@ _VERBS = {
     "report": "report",
 }
 
-__all__ = ["demo", "doctor", "models", "data_check", "data_synth", "train", "predict", "evaluate", "report"]
+__all__ = ["demo", "doctor", "list_models", "data_check", "data_synth", "train", "predict", "evaluate", "report"]
 
 
 def __getattr__(name: str) -> Any:

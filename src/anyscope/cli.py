@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from anyscope.errors import AnyscopeError, BadInput, EnvironmentFault
-from anyscope.options import parse_overrides, parse_sizes
+from anyscope.options import parse_channel, parse_overrides, parse_sizes
 
 app = typer.Typer(
     help="Segmentation that holds on any microscope: train, stress, adapt, predict, evaluate, report.",
@@ -65,10 +65,11 @@ Split = Annotated[Part | None, typer.Option("--split", help="Only this part of t
 def _read(axes: str | None, voxel: str | None, channel: str | None) -> Any:
     from anyscope.images import ReadOptions
 
-    chosen = int(channel) if channel is not None and channel.isdigit() else channel
-    if isinstance(chosen, str) and chosen != "grey":
-        raise BadInput("--channel", repr(channel), "a number from 0, or grey")
-    return ReadOptions(axes, parse_sizes(voxel), chosen)
+    return ReadOptions(axes, parse_sizes(voxel), parse_channel(channel))
+
+
+def _part(split: Part | None) -> Any:
+    return None if split is None else split.value
 
 
 def _print_json(document: Any) -> None:
@@ -234,7 +235,7 @@ def predict(
     inference = InferenceSettings(tile=tile, augmentation=tta.value, memory_bytes=parse_memory(memory))
     result = run_predict(
         run, source, out, instances=instances, probabilities=probabilities, table=table,
-        split=None if split is None else split.value, inference=inference, device=device,
+        split=_part(split), inference=inference, device=device,
         read=_read(axes, voxel_size, channel), value_range=value_range, resume=resume, force=force,
     )  # fmt: skip
     if as_json:
@@ -257,10 +258,8 @@ def evaluate(
     from anyscope.workflows.evaluate import evaluate as run_evaluate
     from anyscope.workflows.tables import evaluation_table
 
-    part = None if split is None else split.value
-    result = run_evaluate(
-        prediction, reference, protocol=protocol, split=part, read=_read(axes, voxel_size, None)
-    ).to_json()
+    read = _read(axes, voxel_size, None)
+    result = run_evaluate(prediction, reference, protocol=protocol, split=_part(split), read=read).to_json()
     if as_json:
         _print_json(result)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from anyscope.errors import BadInput
 
@@ -57,6 +57,15 @@ def parse_sizes(text: str | None, option: str = "--voxel-size") -> tuple[float, 
     if len(sizes) not in (2, 3) or not all(0 < size < float("inf") for size in sizes):
         raise BadInput(option, repr(text), "two or three positive numbers such as 50,4.6,4.6")
     return sizes
+
+
+def parse_channel(text: str | None) -> int | Literal["grey"] | None:
+    """A channel number or ``grey``, None where nothing was given."""
+    if text is None or text == "grey":
+        return "grey" if text else None
+    if not text.isdigit():
+        raise BadInput("--channel", repr(text), "a number from 0, or grey")
+    return int(text)
 
 
 def parse_memory(text: str | None) -> int | None:

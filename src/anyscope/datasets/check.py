@@ -147,12 +147,12 @@ def _part(dataset: Dataset, part: Part, hashes: dict[str, set[tuple[Part, str]]]
     yield Finding(
         "good", part, f"{len(regions)} image(s), {summary.planes} plane(s), values {summary.lowest:g}..{summary.highest:g}"
     )
-    for names, verdict, text in (
-        (summary.not_finite, "note", "hold NaN or infinite values, which become 0"),
-        (summary.constant, "note", "are constant: nothing can be seen in them"),
+    for names, text in (
+        (summary.not_finite, "hold NaN or infinite values, which become 0"),
+        (summary.constant, "are constant: nothing can be seen in them"),
     ):
         if names:
-            yield Finding(verdict, part, f"{len(names)} plane(s) {text}: {_some(names)}")  # type: ignore[arg-type]
+            yield Finding("note", part, f"{len(names)} plane(s) {text}: {_some(names)}")
     if dataset.labels is not None:
         yield from _label_findings(dataset, part, summary)
 

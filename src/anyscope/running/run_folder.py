@@ -153,7 +153,7 @@ def flatten(data: Mapping[str, Plain], prefix: str = "") -> dict[str, Plain]:
 
 def environment() -> dict[str, Plain]:
     """Versions, processor and threads: what a number may depend on."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from anyscope.datasets.patches import Patch, PatchSampler
@@ -37,7 +38,7 @@ class PatchDataset(Dataset[Batch]):
         return {"images": torch.from_numpy(patch.image), "targets": torch.from_numpy(maps), "valid": valid}
 
 
-def _targets(patch: Patch, heads: tuple[str, ...], classes: int) -> tuple[np.ndarray, torch.Tensor]:  # type: ignore[type-arg]
+def _targets(patch: Patch, heads: tuple[str, ...], classes: int) -> tuple[NDArray[np.float32], torch.Tensor]:
     if patch.labels is None or patch.valid is None:
         raise ValueError("training patches need labels")
     maps, valid = targets(patch.labels[None], heads, classes)

@@ -79,7 +79,7 @@ class TrainSettings(_Settings):
     task: Task = "semantic"
     heads: tuple[str, ...] = ()
     weights: Literal["random", "imagenet"] = "random"
-    intensity: Intensity = Field(default_factory=Intensity)
+    intensity: Intensity = Intensity()
     pixel_size_nm: float | None = Field(None, gt=0)
     neighbours: int = Field(0, ge=0, le=16)
     patch_px: int = Field(256, ge=16, le=4096)
@@ -97,7 +97,7 @@ class TrainSettings(_Settings):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     workers: int = Field(0, ge=0)
     validation_planes: int = Field(24, ge=1)
-    augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)
+    augmentation: AugmentationSettings = AugmentationSettings()
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="before")

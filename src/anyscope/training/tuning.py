@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 
 from anyscope.contracts import Labels
 from anyscope.inference import InferenceSettings
-from anyscope.instances import build_decoder, default_decoder, split_maps, tune
+from anyscope.instances import default_decoder, split_maps, tune
 from anyscope.metrics import PROTOCOLS
 from anyscope.models import Segmenter
 from anyscope.models.spec import DecoderSpec
@@ -28,11 +27,7 @@ def tuned_decoder(segmenter: Segmenter, validation: Validation, inference: Infer
         ]
         return protocol.scores(protocol.pool(counts))[validation.selection]
 
-    start = (
-        default_decoder(spec.task, spec.heads)
-        if spec.decoder is None
-        else build_decoder(spec.decoder.name, spec.decoder.parameters)
-    )
+    start = default_decoder(spec.task, spec.heads)
     maps = [split_maps(values, spec.heads, spec.classes) for values in validation.maps(segmenter, inference)]
     best = tune(start, maps, [image.reference for image in validation.images], score)
-    return DecoderSpec(name=best.name, parameters=asdict(best))
+    return DecoderSpec(name=best.name, parameters=vars(best))

@@ -13,7 +13,7 @@ from anyscope.contracts import Labels, Task, Unit
 from anyscope.datasets.folder import LabelledImages, LabelledRegion
 from anyscope.geometry import Roi
 from anyscope.inference import InferenceSettings, predict_maps
-from anyscope.instances import DECODERS, Decoder, maps_by_head
+from anyscope.instances import default_decoder, split_maps
 from anyscope.metrics import PROTOCOLS
 from anyscope.models import Segmenter, SegmenterSpec
 from anyscope.training.batches import Batch
@@ -78,15 +78,12 @@ class Validation:
         return [predict_maps(segmenter, image.image, image.pixel_size_nm, inference) for image in self.images]
 
     def scores(self, segmenter: Segmenter, inference: InferenceSettings) -> dict[str, float]:
-        """Scores, pooled over the images, with the decoder of the spec."""
-        decoder = DECODERS[self.spec.decoder.name](**self.spec.decoder.parameters)
-        return self.decoded_scores(self.maps(segmenter, inference), decoder)
-
-    def decoded_scores(self, maps: Sequence[NDArray[np.float32]], decoder: Decoder) -> dict[str, float]:
-        """Scores, pooled over the images, of maps that were made before."""
+        """Scores, pooled over the images, with the default decoder of the task."""
+        decoder = default_decoder(self.spec.task, self.spec.heads)
+        maps = self.maps(segmenter, inference)
         protocol = PROTOCOLS[self.spec.task]
         counts = []
         for values, image in zip(maps, self.images, strict=True):
-            labels = np.where(image.valid, decoder(maps_by_head(values, self.spec.heads, self.spec.classes)), 0)
+            labels = np.where(image.valid, decoder(split_maps(values, self.spec.heads, self.spec.classes)), 0)
             counts.append(protocol.measure(image.reference, labels))
         return protocol.scores(protocol.pool(counts))

@@ -95,7 +95,7 @@ class _Pairs:
             if reference.shape != labels.shape:
                 raise BadInput(predicted.path, f"shape {labels.shape} (z, y, x)", f"{reference.shape} as its reference")
             if task == "semantic" and not self._classes:
-                reference, labels = reference > 0, labels > 0
+                reference, labels = (reference > 0).astype(np.uint8), (labels > 0).astype(np.uint8)
             yield Pair(name, reference, labels, size)
 
     @property

@@ -12,7 +12,7 @@ from anyscope.datasets import Part, open_dataset
 from anyscope.datasets.folder import ImageRegion
 from anyscope.errors import BadInput, Incomplete
 from anyscope.geometry import Roi
-from anyscope.images import ReadOptions, is_image, list_images, open_image, output_suffix, stem_of
+from anyscope.images import Intensity, ReadOptions, is_image, list_images, open_image, output_suffix, stem_of
 from anyscope.images import write_image, write_labels
 from anyscope.inference import InferenceSettings, estimate_memory, object_table, segment, write_table
 from anyscope.models import Segmenter, load_segmenter
@@ -55,6 +55,7 @@ def predict(
     inference: InferenceSettings | None = None,
     device: str = "auto",
     read: ReadOptions | None = None,
+    value_range: str | None = None,
     resume: bool = False,
     force: bool = False,
 ) -> PredictResult:
@@ -72,6 +73,7 @@ def predict(
         inference: Tiles, test-time augmentation and memory; see :class:`anyscope.inference.InferenceSettings`.
         device: ``auto``, ``cpu`` or ``cuda``.
         read: How to read images where the files leave it open.
+        value_range: Another intensity convention than the one stored with the segmenter, such as ``fixed:0,4095``.
         resume: Leave out what an interrupted run has finished.
         force: Replace outputs that are there.
 
@@ -82,6 +84,8 @@ def predict(
     source, out = Path(source), Path(out)
     table = None if table is None else Path(table)
     segmenter = load_segmenter(Path(run))
+    if value_range is not None:
+        segmenter.spec = segmenter.spec.model_copy(update={"intensity": Intensity.parse(value_range)})
     if instances and segmenter.spec.task == "semantic":
         segmenter.spec = segmenter.spec.model_copy(
             update={"task": "instances", "decoder": DecoderSpec(name="components")}
@@ -105,6 +109,7 @@ def predict(
             "source": str(source.resolve()),
             "split": split,
             "instances": instances,
+            "intensity": str(segmenter.spec.intensity),
             "probabilities": probabilities,
             "table": table is not None,
             "inference": inference.model_dump(mode="json"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from anyscope.datasets import Dataset, open_dataset
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.inference import InferenceSettings
-from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, initialise, load_segmenter, save_segmenter
-from anyscope.running.progress import duration, say
+from anyscope.models import SegmenterSpec, build_segmenter, initialise, save_segmenter
+from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
 from anyscope.training.settings import TrainSettings, train_settings
-from anyscope.training.tuning import tune_decoder
+from anyscope.training.tuning import tuned_decoder
+from anyscope.training.validation import Validation
 from anyscope.workflows.devices import choose_device
 from anyscope.workflows.report import report
 from anyscope.workflows.score import score_part
@@ -87,22 +88,85 @@ def train(
     run = RunFolder.start(out, plain, resume=resume, force=force)
     if run.finished:
         say(f"{out}: finished already, nothing to do")
-        return _finished(run)
+        return _result(run)
     _describe(dataset, settings, spec, chosen)
     segmenter = build_segmenter(spec, settings.seed, settings.weights)
     if init is not None:
         for line in initialise(segmenter, Path(init)).describe():
             say(line)
+    inference = InferenceSettings(device=chosen)
     with run.explain_interrupt():
         fitted = fit(segmenter, training, validation, settings, run, cpu=chosen == "cpu")
+        segmenter.to(chosen)
+        changes: dict[str, Any] = {"provenance": _provenance(dataset, settings, fitted)}
         if validation is not None:
-            segmenter = tune_decoder(segmenter, validation, settings, InferenceSettings(device=chosen))
-        segmenter = segmenter.with_provenance(_provenance(dataset, settings, fitted))
+            judged = Validation.read(validation, segmenter.spec, settings)
+            changes["decoder"] = tuned_decoder(segmenter, judged, inference)
+        segmenter.spec = segmenter.spec.model_copy(update=changes)
         save_segmenter(segmenter, run.path / "segmenter", replace=True)
-        test = None
         if dataset.split["test"]:
-            test = score_part(segmenter, dataset, "test", run.path / "test", InferenceSettings(device=chosen))
-        summary = {"best_epoch": fitted.best_epoch, "validation_score": fitted.best_score}
-        run.finish(summary)
-        page = report(out)
-    return TrainResult(out, fitted.best_epoch, fitted.best_score, test, page)
+            score_part(segmenter, dataset, "test", run.path / "test", inference)
+        run.finish({"best_epoch": fitted.best_epoch, "validation_score": fitted.best_score})
+        report(out)
+    return _result(run)
+
+
+def _spec(dataset: Dataset, settings: TrainSettings) -> SegmenterSpec:
+    """What the segmenter will be, from the settings and what the data are."""
+    return SegmenterSpec(
+        model=settings.model,
+        arguments=settings.arguments,
+        task=settings.task,
+        heads=settings.heads,
+        classes=dataset.classes if settings.task == "semantic" else 2,
+        channels=dataset.labelled("train").channels,
+        neighbours=settings.neighbours,
+        intensity=settings.intensity,
+        pixel_size_nm=settings.pixel_size_nm,
+    )
+
+
+def _describe(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec, device: str) -> None:
+    """Say what was understood, before anything takes long."""
+    first = next(iter(dataset.images.values()))
+    parts = ", ".join(f"{part} {len(regions)}" for part, regions in dataset.split.items())
+    say(f"data: {dataset.root}: {len(dataset.images)} image(s); the first: {first.describe()}")
+    say(f"labels: {dataset.kind}; split {dataset.split_rule}: {parts}")
+    if settings.task == "semantic" and dataset.kind == "instances":
+        say("labels: instances are made a mask, as the task is semantic")
+    if settings.task == "instances" and dataset.kind == "mask":
+        say("warning: the labels are masks: touching objects count as one (labels: instances would tell them apart)")
+    pixels = "native pixels" if spec.pixel_size_nm is None else f"{spec.pixel_size_nm:g} nm pixels"
+    unknown = [stem for stem in dataset.images if dataset.voxel_size_nm(stem) is None]
+    if spec.pixel_size_nm is not None and unknown:
+        say(f"warning: the pixel size of {len(unknown)} image(s) is unknown; they are used at their native pixels")
+    say(f"model: {spec.model}, {spec.in_channels} channel(s), heads {', '.join(spec.heads)}, {pixels}, {spec.intensity}")
+    steps = settings.epochs * settings.steps_per_epoch
+    say(f"plan: {settings.epochs} epochs of {settings.steps_per_epoch} steps of {settings.batch} patches, on {device}")
+    if not dataset.split["val"]:
+        say(f"warning: the split has no validation part: the weights after step {steps} are kept, not the best")
+
+
+def _provenance(dataset: Dataset, settings: TrainSettings, fitted: Fit) -> dict[str, Any]:
+    """How it was trained, for the spec: names and numbers, no paths."""
+    return {
+        "dataset": dataset.root.resolve().name,
+        "training_images": len(dataset.split["train"]),
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "best_epoch": fitted.best_epoch,
+        "validation_score": fitted.best_score,
+    }
+
+
+def _result(run: RunFolder) -> TrainResult:
+    """What a finished run reached, read from its folder."""
+    finished = json.loads((run.path / "finished.json").read_text(encoding="utf-8"))
+    test = run.path / "test" / "evaluation.json"
+    return TrainResult(
+        run.path,
+        finished["best_epoch"],
+        finished["validation_score"],
+        json.loads(test.read_text(encoding="utf-8")) if test.is_file() else None,
+        run.path / "report.html",
+    )
