@@ -14,7 +14,7 @@ import numpy as np
 from anyscope.datasets.description import PARTS, Part, read_description
 from anyscope.datasets.folder import Dataset, LabelledRegion, open_dataset
 from anyscope.errors import AnyscopeError, BadInput
-from anyscope.geometry import Roi
+from anyscope.geometry import Roi, VoxelSize
 from anyscope.images import ReadOptions, list_images, open_image, open_labels
 
 Verdict = Literal["good", "note", "bad"]
@@ -128,8 +128,8 @@ def _images(dataset: Dataset) -> Iterator[Finding]:
         yield Finding("good", "labels", f"{dataset.kind} ({declared})")
 
 
-def _sizes(size: object) -> str:
-    return " x ".join(f"{part:g}" for part in size if part is not None)  # type: ignore[attr-defined]
+def _sizes(size: VoxelSize | None) -> str:
+    return " x ".join(f"{part:g}" for part in size or () if part is not None)
 
 
 def _part(dataset: Dataset, part: Part, hashes: dict[str, set[tuple[Part, str]]]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from anyscope.datasets.description import DatasetDescription, LabelKind, Part, r
 from anyscope.datasets.split import Shape, Split, check_parts, declared_split, default_split
 from anyscope.errors import BadInput
 from anyscope.geometry import Roi, VoxelSize
-from anyscope.images import Image, Intensity, ReadOptions, list_images, load_unit, open_image, open_labels
+from anyscope.images import Image, Intensity, ReadOptions, list_images, open_image, open_labels, to_unit
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ImageRegion:
 
     def read_unit(self, intensity: Intensity) -> Unit:
         """The pixels (c, z, y, x) as float32 in 0..1, with the value range taken from this region alone."""
-        return load_unit(self.image, intensity, self.roi)
+        return to_unit(self.image.read(self.roi), intensity.range_of(self.image, self.roi))
 
 
 @dataclass(frozen=True)

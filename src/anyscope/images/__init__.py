@@ -5,7 +5,7 @@ Every image is (c, z, y, x), every label image (z, y, x); a single plane has z =
 
 from anyscope.images.image import Image, open_image, open_labels, read_labels
 from anyscope.images.intensity import Intensity, load_unit, to_unit
-from anyscope.images.names import list_images, stem_of
+from anyscope.images.names import is_image, list_images, stem_of
 from anyscope.images.options import ReadOptions
 from anyscope.images.readers import READERS
 from anyscope.images.writers import WRITERS, output_suffix, write_image, write_labels
@@ -24,6 +24,7 @@ __all__ = [
     "write_labels",
     "output_suffix",
     "WRITERS",
+    "is_image",
     "list_images",
     "stem_of",
 ]

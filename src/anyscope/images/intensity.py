@@ -72,9 +72,9 @@ class Intensity(BaseModel):
         kind, colon, rest = text.strip().partition(":")
         try:
             if not colon and kind in ("dtype", "percentiles"):
-                return cls(kind=kind)  # type: ignore[arg-type]
+                return cls(kind=kind)
             low, high = (float(number) for number in rest.split(","))
-            return cls(kind=kind, low=low, high=high)  # type: ignore[arg-type]
+            return cls(kind=kind, low=low, high=high)
         except ValueError as error:
             expected = '"dtype", "percentiles:0.1,99.9" or "fixed:0,255" with low < high'
             raise BadInput("range", f"{text!r}", expected) from error

@@ -42,6 +42,18 @@ def stem_of(path: str | os.PathLike[str]) -> str:
     return file.name[: -len(suffix)] if suffix else file.name
 
 
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Whether the name is that of an image file, of a place inside one, or of a Zarr folder; it need not exist.
+
+    >>> is_image("a.ome.tif"), is_image("a.h5:/raw"), is_image("folder")
+    (True, True, False)
+    """
+    from anyscope.images.readers import known_suffixes
+
+    suffix = suffix_of(path)
+    return _INSIDE.fullmatch(os.fspath(path)) is not None or suffix in known_suffixes() or suffix in VENDOR_FORMATS
+
+
 def locate(path: str | os.PathLike[str]) -> Location:
     """Split ``file.h5:/path`` into the file and the place inside it.
 

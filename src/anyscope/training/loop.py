@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -153,7 +153,7 @@ def _fit(
         while now.epoch < settings.epochs:
             started = time.monotonic()
             loss = _epoch(accelerator, model, now, objective, dataset, settings, shown)
-            weights = segmenter if now.average is None else now.average.module
+            weights = segmenter if now.average is None else cast(Segmenter, now.average.module)
             now.epoch += 1
             record: dict[str, Any] = {
                 "epoch": now.epoch,
@@ -256,7 +256,7 @@ def _tensorboard(run: RunFolder, epoch: int, main: bool) -> Iterator[Any]:
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(run.path / "tensorboard"), purge_step=epoch + 1) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(run.path / "tensorboard"), purge_step=epoch + 1) as writer:
 
         def write(record: dict[str, Any]) -> None:
             for name, value in record.items():

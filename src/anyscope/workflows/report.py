@@ -16,8 +16,7 @@ from anyscope.errors import BadInput
 from anyscope.geometry import Roi
 from anyscope.images import ReadOptions, output_suffix, read_labels
 from anyscope.metrics import PROTOCOLS
-from anyscope.models.spec import SegmenterSpec
-from anyscope.models.storage import read_spec
+from anyscope.models import SegmenterSpec, load_segmenter
 from anyscope.reports.run_report import RunReport, run_report
 from anyscope.reports.samples import Sample
 from anyscope.reports.selection import choose
@@ -59,7 +58,7 @@ def report(folder: Path | str) -> Path:
     settings = run.settings()
     if settings.get("verb") != "train":
         raise BadInput(folder, f"a run of {settings.get('verb', 'an unknown verb')!r}", "a run of 'anyscope train'")
-    spec = read_spec(folder / "segmenter") if (folder / "segmenter").is_dir() else None
+    spec = load_segmenter(folder).spec if (folder / "segmenter").is_dir() else None
     evaluation = _json(folder / "test" / "evaluation.json")
     finished = _json(folder / "finished.json") or {}
     task: Task = settings["task"]
