@@ -19,6 +19,7 @@ MAX_VALUES = 1 << 24
 
 _MAX_BOXES = 64
 _BOX_SIDE = 2048
+_COUNTED_AT_ONCE = 1 << 20
 _HUGE = 1e300
 """Floats beyond this count as this, so that differences stay finite."""
 
@@ -117,8 +118,8 @@ class Intensity(BaseModel):
             return 0.0, 1.0
         if not values.size:
             return 0.0, 0.0
-        low, high = np.percentile(values, [self.low, self.high])
-        return float(low), float(high)
+        low, high = percentiles(values, (float(self.low or 0.0), float(self.high or 0.0)))
+        return low, high
 
 
 def sample(image: Image, region: Roi | None = None) -> NDArray[Any]:
@@ -161,6 +162,33 @@ def _finite(array: NDArray[Any]) -> NDArray[Any]:
     return flat
 
 
+def percentiles(values: NDArray[Any], percents: tuple[float, ...]) -> tuple[float, ...]:
+    """Percentiles of finite values, with linear interpolation as by :func:`numpy.percentile`.
+
+    Integers of 8 and 16 bits are counted rather than sorted, which is faster and gives the same numbers.
+
+    >>> percentiles(np.array([1, 2, 4], np.uint8), (0, 50, 75))
+    (1.0, 2.0, 3.0)
+    """
+    if values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
+        return tuple(float(value) for value in np.percentile(values, percents))
+    first = int(values.min())
+    counts = np.zeros(int(values.max()) - first + 1, np.int64)
+    for start in range(0, values.size, _COUNTED_AT_ONCE):
+        part = values[start : start + _COUNTED_AT_ONCE].astype(np.int32) - first
+        counts += np.bincount(part, minlength=counts.size)
+    up_to = np.cumsum(counts)
+    found = []
+    for percent in percents:
+        position = percent / 100 * (values.size - 1)
+        below, above = (
+            first + int(np.searchsorted(up_to, rank, side="right"))
+            for rank in (math.floor(position), math.ceil(position))
+        )
+        found.append(below + (above - below) * (position - math.floor(position)))
+    return tuple(float(value) for value in found)
+
+
 def to_unit(array: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
     """Scale values to 0..1 and cut what lies outside.
 
@@ -169,17 +197,26 @@ def to_unit(array: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np
     >>> to_unit(np.array([0, 50, 300]), (0, 100)).tolist()
     [0.0, 0.5, 1.0]
     """
-    low, high = value_range
-    unit = np.zeros(array.shape, np.float32)
-    if not low < high:
-        return unit
+    if not value_range[0] < value_range[1]:
+        return np.zeros(array.shape, np.float32)
+    if array.dtype.itemsize <= 2 and array.dtype.isnative:
+        # Every number that the type can hold is scaled once.
+        code = np.dtype(f"u{array.dtype.itemsize}")
+        numbers = np.arange(np.iinfo(code).max + 1, dtype=code).view(array.dtype)
+        return np.asarray(_scale(numbers, value_range)[np.ascontiguousarray(array).view(code)], np.float32)
+    unit = np.empty(array.shape, np.float32)
     planes = array.reshape(-1, *array.shape[-2:]) if array.ndim > 2 else array[None]
     for plane, out in zip(planes, unit.reshape(planes.shape), strict=True):
-        with np.errstate(all="ignore"):
-            scaled = (plane.astype(np.float64) - low) / (high - low)
-        np.clip(scaled, 0.0, 1.0, out=scaled)
-        out[...] = np.nan_to_num(scaled, copy=False, nan=0.0)
+        out[...] = _scale(plane, value_range)
     return unit
+
+
+def _scale(values: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    low, high = value_range
+    with np.errstate(all="ignore"):
+        scaled = (values.astype(np.float64) - low) / (high - low)
+    np.clip(scaled, 0.0, 1.0, out=scaled)
+    return np.nan_to_num(scaled, copy=False, nan=0.0).astype(np.float32)
 
 
 def load_unit(image: Image, intensity: Intensity, region: Roi | None = None) -> Unit:
