@@ -1,1 +1,54 @@
-"""Tiled prediction, test-time augmentation, tables of objects."""
+"""Tiled prediction, test-time augmentation, tables of objects.
+
+``settings`` needs no torch; the other names are loaded with torch when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from anyscope.inference.settings import InferenceSettings
+
+if TYPE_CHECKING:
+    from anyscope.inference.activation import activate
+    from anyscope.inference.memory import MemoryEstimate, estimate_memory
+    from anyscope.inference.network import Network
+    from anyscope.inference.prediction import TilingDifference, predict_maps, segment, tiling_difference
+    from anyscope.inference.slices import slice_stack
+    from anyscope.inference.table import object_table, write_table
+
+_HOMES = {
+    "MemoryEstimate": "memory",
+    "Network": "network",
+    "TilingDifference": "prediction",
+    "activate": "activation",
+    "estimate_memory": "memory",
+    "object_table": "table",
+    "predict_maps": "prediction",
+    "segment": "prediction",
+    "slice_stack": "slices",
+    "tiling_difference": "prediction",
+    "write_table": "table",
+}
+
+__all__ = [
+    "InferenceSettings",
+    "MemoryEstimate",
+    "Network",
+    "TilingDifference",
+    "activate",
+    "estimate_memory",
+    "object_table",
+    "predict_maps",
+    "segment",
+    "slice_stack",
+    "tiling_difference",
+    "write_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,71 @@
+"""Between an image's own pixels and the pixels a network works at.
+
+Both ways it is torch's bilinear interpolation with antialiasing: a triangle filter as wide as the larger pixels where
+pixels become larger, so that nothing aliases, and plain bilinear interpolation where they become smaller. The outer edges
+of the image stay where they are (``align_corners=False``), so that way and way back cancel in position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from anyscope.errors import BadInput
+
+TOLERANCE = 0.02
+"""Relative difference of pixel sizes below which an image is left as it is."""
+SMALLEST_SCALE, LARGEST_SCALE = 1 / 50, 10.0
+"""Beyond these the stated pixel sizes cannot be right, and memory would run out."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How the pixels of an image become those of the network.
+
+    Args:
+        scale: Working pixels for each of the image's own, along an axis.
+        note: What the user should know, or nothing.
+    """
+
+    scale: float
+    note: str = ""
+
+    def working_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at working pixels of an image of ``shape`` (y, x)."""
+        height, width = (max(1, round(length * self.scale)) for length in shape)
+        return height, width
+
+
+def resampling_for(pixel_size_nm: float | None, working_nm: float | None) -> Resampling:
+    """The resampling of an image with pixels of ``pixel_size_nm`` for a network that works at ``working_nm``.
+
+    Raises:
+        BadInput: The two differ so much that one of them must be wrong.
+
+    >>> resampling_for(4.6, 9.2).working_shape((1024, 768))
+    (512, 384)
+    """
+    if working_nm is None:
+        return Resampling(1.0)
+    if pixel_size_nm is None:
+        note = f"pixel size unknown: predicted at the image's own pixels; the network works at {working_nm:g} nm"
+        return Resampling(1.0, note)
+    scale = pixel_size_nm / working_nm
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise BadInput(
+            "pixel size",
+            f"{pixel_size_nm:g} nm for a network that works at {working_nm:g} nm",
+            f"{SMALLEST_SCALE * working_nm:g} to {LARGEST_SCALE * working_nm:g} nm",
+            "check the voxel size",
+        )
+    if abs(scale - 1) <= TOLERANCE:
+        return Resampling(1.0)
+    return Resampling(scale, f"resampled from {pixel_size_nm:g} to {working_nm:g} nm pixels, predictions back")
+
+
+def resample(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """Images [B, C, H, W] at another height and width; the same tensor where these are the same."""
+    if tuple(images.shape[-2:]) == tuple(shape):
+        return images
+    return torch.nn.functional.interpolate(images, shape, mode="bilinear", align_corners=False, antialias=True)
