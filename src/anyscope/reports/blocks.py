@@ -82,11 +82,13 @@ class ScoreTable:
         caption: What was scored.
         rows: One row per score.
         conventions: Topic and convention, for example ("ignored", "label 255").
+        plot: The distribution of the most important score, shown beside the conventions.
     """
 
     caption: str
     rows: tuple[ScoreRow, ...]
     conventions: tuple[tuple[str, str], ...] = ()
+    plot: Plot | None = None
     template: ClassVar[str] = "score_table.html"
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from anyscope.reports.numbers import score, score_name
+from anyscope.reports.numbers import capitalised, score, score_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,14 +146,15 @@ def _curve(
         if known and title.startswith("Validation") and min(known) >= 0 and max(known) <= 1:
             axes.set_ylim(top=min(1.0, max(known) + 0.08 * (max(known) - min(known)) + 0.01))
         if best_epoch is not None:
+            late = best_epoch > sum(axes.get_xlim()) / 2
             axes.axvline(best_epoch, color=_MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=0)
             axes.annotate(
                 f"kept: {best_epoch}",
-                (best_epoch, 0.03),
+                (best_epoch, 0.03 if keys[0].startswith("val_") and keys[0] != "val_loss" else 0.92),
                 xycoords=("data", "axes fraction"),
-                xytext=(-4, 0),
+                xytext=(-4 if late else 4, 0),
                 textcoords="offset points",
-                ha="right",
+                ha="right" if late else "left",
                 fontsize=9,
                 color=_MUTED,
             )
@@ -186,7 +187,7 @@ def score_distribution(
     ordered = sorted(values)
     ranks = range(1, len(ordered) + 1)
     with _style():
-        figure, axes = _panel(f"{_clean(score_name(name))} of every image", "images, worst to best")
+        figure, axes = _panel(f"{_clean(capitalised(score_name(name)))} of every image", "images, worst to best")
         if interval is not None:
             axes.axhspan(*interval, color=SERIES[1], alpha=0.22, linewidth=0)
         if mean is not None:
@@ -219,7 +220,7 @@ def _style() -> AbstractContextManager[None]:
 def _panel(title: str, x_label: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.0, 3.1), layout="constrained")
+    figure = Figure(figsize=(4.3, 2.9), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title)
     axes.set_xlabel(x_label, loc="right", fontsize=9)

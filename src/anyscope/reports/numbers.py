@@ -38,6 +38,15 @@ def plain(value: object) -> str:
     return str(value)
 
 
+def capitalised(text: str) -> str:
+    """With a capital first letter, the others as they are.
+
+    >>> capitalised("foreground IoU")
+    'Foreground IoU'
+    """
+    return text[:1].upper() + text[1:]
+
+
 _CAPITALS = {"iou": "IoU", "pq": "PQ", "ap": "AP", "voi": "VOI", "hd95": "HD95", "f1": "F1", "tp": "TP", "fp": "FP"}
 
 

@@ -170,6 +170,15 @@ def paint(shape: tuple[int, int], *strokes: tuple[NDArray[np.bool_], Colour, int
     return layer
 
 
+def line_width(shape: tuple[int, int]) -> int:
+    """Width of outlines, in pixels of a picture of ``shape``, that is fine but visible at half its size.
+
+    >>> line_width((768, 600)), line_width((200, 300))
+    (3, 1)
+    """
+    return max(1, round(max(shape) / 280))
+
+
 def outlines(reference: Labels, prediction: Labels, width_px: int = 3) -> Layer:
     """Outlines of both: the reference in its colour, the prediction in its own, white where they coincide."""
     first, second = rims(reference, width_px), rims(prediction, width_px)

@@ -22,7 +22,7 @@ from anyscope.reports.blocks import (
 )
 from anyscope.reports.evaluations import ScoreRow, per_image, primary_key, score_rows
 from anyscope.reports.figures import learning_curves, score_distribution
-from anyscope.reports.numbers import plain, score, score_name
+from anyscope.reports.numbers import capitalised, plain, score, score_name
 from anyscope.reports.page import Page, Section
 from anyscope.reports.samples import Sample, gallery_item, legend
 from anyscope.reports.selection import Choice, choose
@@ -149,8 +149,6 @@ def evaluation_page(report: EvaluationReport) -> Page:
     sections = [_score_section(document, rows, primary)]
     if report.samples:
         sections.append(_picture_section(report, by_image, primary))
-    if by_image:
-        sections.append(_image_section(document, rows))
     if report.environment:
         sections.append(Section("What was run", (Facts.of("Environment", report.environment),)))
     sections += _reproduction(report.commands)
@@ -164,7 +162,7 @@ def _lead(document: Mapping[str, Any], primary: ScoreRow | None) -> str:
     images = f"{n} image{'' if n == 1 else 's'}"
     if primary is None or (primary.pooled is None and primary.mean is None):
         return f"Scored on {images} by the protocol {document.get('protocol', MISSING_PROTOCOL)}."
-    parts = [f"{primary.name[0].upper()}{primary.name[1:]} is {score(primary.pooled)} over {images} together"]
+    parts = [f"{capitalised(primary.name)} is {score(primary.pooled)} over {images} together"]
     if primary.mean is not None and primary.n > 1:
         parts.append(f"{score(primary.mean)} ± {score(primary.deviation)} from image to image")
     return ", ".join(parts) + "."
@@ -180,10 +178,10 @@ def _key_numbers(
     ordered = [row for row in (primary, *(row for row in rows if row is not primary)) if row is not None]
     entries = []
     for row in ordered[:3]:
-        interval = f"95 % of mean: {score(row.interval[0])} to {score(row.interval[1])}" if row.interval else ""
-        entries.append((score(row.pooled), row.name, interval))
+        spread = f"mean {score(row.mean)} ± {score(row.deviation)}" if row.n > 1 else ""
+        entries.append((score(row.pooled), row.name, spread))
     empty = int(document.get("n_empty") or 0)
-    remark = f"and {empty} without objects, counted apart" if empty else "pooled; spread below"
+    remark = f"{empty} of them empty, counted apart" if empty else ""
     entries.append((plain(document.get("n")), "images", remark))
     return (KeyNumbers(tuple(entries)),)
 
@@ -198,10 +196,12 @@ def _score_section(document: Mapping[str, Any], rows: tuple[ScoreRow, ...], prim
         for topic, text in (document.get("conventions") or {}).items()
     ]
     caption = f"Protocol {document.get('protocol', MISSING_PROTOCOL)}, {plain(document.get('n'))} images"
-    blocks: list[Block] = [ScoreTable(caption, rows, tuple(conventions))]
+    plot = None
     if primary is not None and primary.n > 1:
         plot = score_distribution(primary.key, primary.values, primary.pooled, primary.mean, primary.interval)
-        blocks.append(Plots((plot,)))
+    blocks: list[Block] = [ScoreTable(caption, rows, tuple(conventions), plot)]
+    if document.get("per_image"):
+        blocks.append(_image_table(document, rows))
     return Section("Scores", tuple(blocks))
 
 
@@ -212,6 +212,8 @@ def _picture_section(
     samples = {sample.name: sample for sample in report.samples}
     scores = by_image or {sample.name: sample.score for sample in report.samples}
     choices = _choices_among(scores, samples, report.higher_is_better)
+    several = any(max(sample.reference.max(), sample.prediction.max()) > 1 for sample in report.samples)
+    colours = legend(report.task, several)
     measure = primary.name if primary is not None else "score"
     blocks: list[Block] = []
     for group, title in _GROUPS.items():
@@ -225,7 +227,7 @@ def _picture_section(
             if choice.group == group
         )
         if items:
-            blocks.append(Gallery(title, items, legend(report.task) if not blocks else ()))
+            blocks.append(Gallery(title, items, colours if not blocks else ()))
     ranked = {choice.name for choice in choices}
     others = tuple(
         gallery_item(sample, report.task, f"{measure} {score(sample.score)}" if sample.score is not None else "")
@@ -233,7 +235,7 @@ def _picture_section(
         if name not in ranked
     )
     if others:
-        blocks.append(Gallery("Further images", others, () if blocks else legend(report.task)))
+        blocks.append(Gallery("Further images", others, () if blocks else colours))
     lead = (
         "Grey values are stretched between the 0.2 and 99.8 percentile of each image. "
         "Select a picture to enlarge it, then switch between its views with the arrow keys."
@@ -253,7 +255,7 @@ def _choices_among(
     return best
 
 
-def _image_section(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> Section:
+def _image_table(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> DataTable:
     columns = [per_image(document, row.key) for row in rows]
     names = list(columns[0])
     table = tuple((name, *(column.get(name) for column in columns)) for name in names[:_LONGEST_TABLE])
@@ -261,7 +263,7 @@ def _image_section(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> Sec
     if len(names) > len(table):
         caption = f"Scores of the first {len(table)} of {len(names)} images"
     header = ("Image", *(row.name for row in rows))
-    return Section("Image by image", (DataTable(caption, header, table, collapsed=len(table) > 15),))
+    return DataTable(caption, header, table, collapsed=True)
 
 
 def _training_section(metrics: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Section:

@@ -44,15 +44,21 @@ class Sample:
             raise BadInput(self.name, found, "three planes (y, x) of the same shape")
 
 
-def legend(task: Task) -> tuple[tuple[str, str], ...]:
-    """Colours of the pictures and what they mean."""
+def legend(task: Task, several_classes: bool = False) -> tuple[tuple[str, str], ...]:
+    """Colours of the pictures and what they mean: (CSS colour, meaning)."""
     missed, invented = "in the reference only: missed", "in the prediction only: invented"
     both, confused = "in both", "in both, as another class"
     if task == "instances":
         missed, invented = "reference only: missed objects", "prediction only: invented objects"
         both, confused = "in both: partners with IoU above 0.5", "missed and invented: split, merged or displaced"
-    named = ((pictures.REFERENCE, missed), (pictures.PREDICTION, invented), (pictures.BOTH, both))
-    return tuple((f"rgb{colour}", meaning) for colour, meaning in (*named, (pictures.CONFUSED, confused)))
+    named: tuple[tuple[pictures.Colour, str], ...] = (
+        (pictures.REFERENCE, missed),
+        (pictures.PREDICTION, invented),
+        (pictures.BOTH, both),
+    )
+    if task == "instances" or several_classes:
+        named = (*named, (pictures.CONFUSED, confused))
+    return tuple((f"rgb{colour}", meaning) for colour, meaning in named)
 
 
 def gallery_item(sample: Sample, task: Task, note: str = "") -> GalleryItem:
@@ -65,12 +71,12 @@ def gallery_item(sample: Sample, task: Task, note: str = "") -> GalleryItem:
     panels = [
         Panel("Image", f"{sample.name}: the image"),
         _panel("Outlines", f"{sample.name}: outlines of reference and prediction over the image",
-               pictures.outlines(reference, prediction)),
+               pictures.outlines(reference, prediction, pictures.line_width(shape)), 0.8),
     ]  # fmt: skip
     if task == "instances":
         alt = f"{sample.name}: predicted objects, each in a colour other than its neighbours'"
-        panels.append(_panel("Predicted objects", alt, pictures.objects(prediction)))
-        layer = pictures.object_errors(reference, prediction)
+        panels.append(_panel("Predicted objects", alt, pictures.objects(prediction, pictures.line_width(shape))))
+        layer = pictures.object_errors(reference, prediction, pictures.line_width(shape))
         panels.append(_panel("Errors", f"{sample.name}: missed and invented objects", layer, 0.5))
     else:
         layer = pictures.errors(reference, prediction)
