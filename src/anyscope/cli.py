@@ -48,8 +48,12 @@ class Turns(StrEnum):
 
 
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.", show_default=False)]
-Data = Annotated[Path, typer.Option("--data", help="Dataset folder: images/, labels/, dataset.yaml.", show_default=False)]
-Set = Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value; nested keys have dots. Repeatable.")]
+Data = Annotated[
+    Path, typer.Option("--data", help="Dataset folder: images/, labels/, dataset.yaml.", show_default=False)
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting as key=value; nested keys have dots. Repeatable.")
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]

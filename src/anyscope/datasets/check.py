@@ -79,7 +79,7 @@ def check_dataset(root: Path, options: ReadOptions | None = None) -> list[Findin
             findings += _part(dataset, part, hashes)
         except AnyscopeError as error:
             findings.append(Finding("bad", part, str(error)))
-    return findings + [_duplicates(hashes)]
+    return [*findings, _duplicates(hashes)]
 
 
 def _files(root: Path, options: ReadOptions) -> Iterator[Finding]:
@@ -110,7 +110,9 @@ def _files(root: Path, options: ReadOptions) -> Iterator[Finding]:
 def _images(dataset: Dataset) -> Iterator[Finding]:
     images = list(dataset.images.values())
     kinds = Counter((image.format, str(image.dtype), image.shape[0]) for image in images)
-    described = ", ".join(f"{count} {form} {dtype} with {channels} channel(s)" for (form, dtype, channels), count in kinds.items())
+    described = ", ".join(
+        f"{count} {form} {dtype} with {channels} channel(s)" for (form, dtype, channels), count in kinds.items()
+    )
     same = len({key[1:] for key in kinds}) == 1
     yield Finding("good" if same else "note", "images", described)
     shapes = Counter(image.shape[1:] for image in images)
@@ -145,7 +147,9 @@ def _part(dataset: Dataset, part: Part, hashes: dict[str, set[tuple[Part, str]]]
             if isinstance(region, LabelledRegion):
                 _look_at_labels(LabelledRegion(**{**vars(region), "roi": roi}), name, summary)
     yield Finding(
-        "good", part, f"{len(regions)} image(s), {summary.planes} plane(s), values {summary.lowest:g}..{summary.highest:g}"
+        "good",
+        part,
+        f"{len(regions)} image(s), {summary.planes} plane(s), values {summary.lowest:g}..{summary.highest:g}",
     )
     for names, text in (
         (summary.not_finite, "hold NaN or infinite values, which become 0"),
@@ -200,7 +204,9 @@ def _label_findings(dataset: Dataset, part: Part, summary: _PartSummary) -> Iter
         return
     value, planes = summary.one_value.most_common(1)[0] if summary.one_value else (0, 0)
     if planes > summary.planes / 2 and summary.pieces > 2 * summary.objects:
-        yield Finding("bad", part, f"labels: {planes} plane(s) hold only 0 and {value}: say 'labels: mask' in dataset.yaml")
+        yield Finding(
+            "bad", part, f"labels: {planes} plane(s) hold only 0 and {value}: say 'labels: mask' in dataset.yaml"
+        )
     elif summary.pieces > _MANY_PIECES * summary.objects:
         yield Finding("note", part, f"labels: {summary.pieces} pieces for {summary.objects} ids: are these instances?")
     if summary.tiny > 0.05 * summary.objects:

@@ -48,7 +48,10 @@ class PatchSampler:
         """The patch with the given number, always the same one."""
         random = generator(self.seed, "patch", number)
         weights = np.array(
-            [np.sqrt(self.planes.depth(i) * np.prod(self.planes.plane_shape(i))) for i in range(len(self.planes.regions))]
+            [
+                np.sqrt(self.planes.depth(i) * np.prod(self.planes.plane_shape(i)))
+                for i in range(len(self.planes.regions))
+            ]
         )
         region = int(random.choice(len(weights), p=weights / weights.sum()))
         z = int(random.integers(self.planes.depth(region)))

@@ -1,7 +1,7 @@
 """``data synth``: a dataset folder of synthetic fluorescence images with exact truth.
 
-Beside ``images/`` and ``labels/`` it holds ``signal/``, the noise-free expected photons of each image, and ``records/``,
-everything that made it. The same arguments give the same bytes.
+Beside ``images/`` and ``labels/`` it holds ``signal/``, the noise-free expected photons of each image, and
+``records/``, everything that made it. The same arguments give the same bytes.
 """
 
 from __future__ import annotations

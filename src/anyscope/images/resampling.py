@@ -24,7 +24,7 @@ def working_shape(shape: tuple[int, int], pixel_size_nm: float | None, working_n
 
 
 def resample_image(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample the last two axes of a float image (..., y, x) bilinearly, with an antialiasing filter on the way down."""
+    """Resample the last two axes of a float image (..., y, x) bilinearly, antialiased on the way down."""
     if image.shape[-2:] == shape:
         return image
     import torch

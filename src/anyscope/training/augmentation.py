@@ -21,7 +21,7 @@ _ELASTIC_NODES = 6
 
 
 def margin_px(size: int, settings: AugmentationSettings) -> int:
-    """How much larger than ``size`` a cut has to be so that a zoomed-out or turned patch rarely leaves it, in pixels."""
+    """Pixels around ``size`` that a cut needs so that a zoomed-out or turned patch rarely leaves it."""
     moves = settings.scale > 1 or settings.angle_degrees > 0
     return size // 8 if moves else 0
 

@@ -37,7 +37,9 @@ def load_checkpoint(path: Path, device: str = "cpu") -> State:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             plain = json.loads((file.metadata() or {})["state"])
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError, struct.error) as error:
-        raise BadInput(path, f"not a whole checkpoint ({error})", remedy="remove it, or start anew with --force") from None
+        raise BadInput(
+            path, f"not a whole checkpoint ({error})", remedy="remove it, or start anew with --force"
+        ) from None
     state: State = _attach(plain, tensors)
     return state
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,7 +24,6 @@ from anyscope.datasets.patches import PatchSampler
 from anyscope.datasets.planes import PlaneReader
 from anyscope.errors import BadInput
 from anyscope.inference import InferenceSettings
-from anyscope.instances import DECODERS
 from anyscope.models import Segmenter
 from anyscope.running.atomic import atomic_file
 from anyscope.running.progress import Progress, progress
@@ -173,7 +172,9 @@ def _fit(
                 now.best_score, now.best_epoch = score, now.epoch
                 if accelerator.is_main_process:
                     with atomic_file(best) as temporary:
-                        save_file({k: v.detach().cpu().contiguous() for k, v in weights.state_dict().items()}, temporary)
+                        save_file(
+                            {k: v.detach().cpu().contiguous() for k, v in weights.state_dict().items()}, temporary
+                        )
             now.seconds += time.monotonic() - started
             record["seconds"] = round(now.seconds, 3)
             if accelerator.is_main_process:
@@ -251,8 +252,7 @@ def _dropout_stream(seed: int, step: int, device: torch.device) -> Iterator[None
 @contextmanager
 def _tensorboard(run: RunFolder, epoch: int, main: bool) -> Iterator[Any]:
     if not main:
-        with nullcontext():
-            yield lambda record: None
+        yield dict
         return
     from torch.utils.tensorboard import SummaryWriter
 
@@ -261,6 +261,6 @@ def _tensorboard(run: RunFolder, epoch: int, main: bool) -> Iterator[Any]:
         def write(record: dict[str, Any]) -> None:
             for name, value in record.items():
                 if name not in ("epoch", "step") and isinstance(value, (int, float)):
-                    writer.add_scalar(name, value, record["epoch"])  # type: ignore[no-untyped-call]
+                    writer.add_scalar(name, value, record["epoch"])
 
         yield write

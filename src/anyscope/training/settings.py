@@ -135,7 +135,13 @@ class TrainSettings(_Settings):
 PROFILES: dict[str, dict[str, Any]] = {
     "fast": {},
     "standard": {"epochs": 60, "steps_per_epoch": 50, "batch": 8},
-    "best": {"epochs": 120, "steps_per_epoch": 200, "batch": 16, "ema": 0.999, "augmentation": {"angle_degrees": 180.0}},
+    "best": {
+        "epochs": 120,
+        "steps_per_epoch": 200,
+        "batch": 16,
+        "ema": 0.999,
+        "augmentation": {"angle_degrees": 180.0},
+    },
 }
 """``fast``, the default, takes about ten minutes on two cores for a network of 2M parameters; ``standard`` and
 ``best`` are meant for a GPU."""
@@ -170,4 +176,6 @@ def validated(kind: type[TrainSettings], data: dict[str, Any]) -> TrainSettings:
         key = ".".join(str(part) for part in first["loc"]) or "settings"
         if first["type"] == "extra_forbidden":
             raise unknown_name("setting", key, kind.model_fields) from None
-        raise BadInput(f"setting {key!r}", f"{first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise BadInput(
+            f"setting {key!r}", f"{first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None

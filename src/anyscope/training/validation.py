@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anyscope.contracts import Labels, Task, Unit
+from anyscope.contracts import Labels, Unit
 from anyscope.datasets.folder import LabelledImages, LabelledRegion
 from anyscope.geometry import Roi
 from anyscope.inference import InferenceSettings, predict_maps
@@ -19,9 +19,6 @@ from anyscope.models import Segmenter, SegmenterSpec
 from anyscope.training.batches import Batch
 from anyscope.training.objective import Objective
 from anyscope.training.settings import TrainSettings
-
-SELECTION_SCORE: dict[Task, str] = {"semantic": "iou", "instances": "accuracy_50"}
-"""The score that the best epoch is chosen by: pooled foreground IoU, or TP / (TP + FP + FN) at IoU .5."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Validation:
     @property
     def selection(self) -> str:
         """Name of the score that the best epoch is chosen by."""
-        return SELECTION_SCORE[self.spec.task]
+        return PROTOCOLS[self.spec.task].headline
 
     def loss(self, segmenter: torch.nn.Module, batches: Sequence[Batch], objective: Objective) -> float:
         """Mean loss over fixed batches."""

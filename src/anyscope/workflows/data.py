@@ -50,9 +50,7 @@ def data_synth(
         refuse_existing(out)
     settings = changed_settings(MICROSCOPES[microscope].settings(specimen), changes or {})
     with progress("synthesise", count, "images") as shown:
-        write_synthetic(
-            out, specimen, settings, count=count, shape=shape, seed=seed, force=force, done=shown.advance
-        )
+        write_synthetic(out, specimen, settings, count=count, shape=shape, seed=seed, force=force, done=shown.advance)
     open_dataset(out)
     return out
 
@@ -66,7 +64,9 @@ def changed_settings(settings: MicroscopeSettings, changes: dict[str, Any]) -> M
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "microscope"
-        raise BadInput(f"setting {key!r}", f"{first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise BadInput(
+            f"setting {key!r}", f"{first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
 
 
 def _replace(plain: dict[str, Any], changes: dict[str, Any]) -> None:

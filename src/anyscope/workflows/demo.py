@@ -45,9 +45,7 @@ def demo(out: Path | str = "demo", *, seed: int = 0, force: bool = False) -> Dem
     settings = train_settings("fast", epochs=8, steps_per_epoch=16, patch_px=128, batch=8, seed=seed)
     trained = train(data, out / "run", settings=settings)
     say("3. predict: the test images, one row in a table for each nucleus")
-    predicted = predict(
-        out / "run", data, out / "predictions", instances=True, split="test", table=out / "objects.csv"
-    )
+    predicted = predict(out / "run", data, out / "predictions", instances=True, split="test", table=out / "objects.csv")
     say("4. evaluate")
     evaluation = evaluate(predicted.out, data, protocol="semantic", split="test")
     return DemoResult(out, trained.report, evaluation)

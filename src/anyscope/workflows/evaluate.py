@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from anyscope.contracts import Labels, Task
 from anyscope.datasets import Part, open_dataset
 from anyscope.errors import BadInput
-from anyscope.geometry import Roi, VoxelSize
+from anyscope.geometry import Roi
 from anyscope.images import Image, ReadOptions, list_images, open_labels, stem_of
 from anyscope.metrics import PROTOCOLS
 from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_pairs
@@ -109,7 +108,7 @@ def _cut(predicted: Image, roi: Roi, whole: tuple[int, int, int, int]) -> Labels
 
 
 def _files(path: Path) -> dict[str, Path]:
-    if path.is_dir() and not path.suffix == ".zarr":
+    if path.is_dir() and path.suffix != ".zarr":
         found = list_images(path)
         if not found:
             raise BadInput(path, "there are no label images in it", "at least one")

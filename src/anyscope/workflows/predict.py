@@ -12,8 +12,17 @@ from anyscope.datasets import Part, open_dataset
 from anyscope.datasets.folder import ImageRegion
 from anyscope.errors import BadInput, Incomplete
 from anyscope.geometry import Roi
-from anyscope.images import Intensity, ReadOptions, is_image, list_images, open_image, output_suffix, stem_of
-from anyscope.images import write_image, write_labels
+from anyscope.images import (
+    Intensity,
+    ReadOptions,
+    is_image,
+    list_images,
+    open_image,
+    output_suffix,
+    stem_of,
+    write_image,
+    write_labels,
+)
 from anyscope.inference import InferenceSettings, estimate_memory, object_table, segment, write_table
 from anyscope.models import Segmenter, load_segmenter
 from anyscope.models.spec import DecoderSpec
@@ -159,8 +168,9 @@ def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: I
             f"the network was trained at {spec.pixel_size_nm:g} nm (--voxel-size states it)"
         )
     largest = max(regions, key=lambda region: region.roi.size)
-    needed = estimate_memory(segmenter, largest.image.shape[:1] + largest.roi.shape, inference)
-    say(f"memory: about {needed / 2**30:.1f} GiB for the largest image")
+    shape = (largest.image.shape[0], *largest.roi.shape)
+    estimate = estimate_memory(segmenter, shape, inference, largest.pixel_size_nm)
+    say(f"memory for the largest image: {estimate.describe()}")
 
 
 @dataclass(frozen=True)

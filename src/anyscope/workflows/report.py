@@ -87,7 +87,11 @@ def report(folder: Path | str) -> Path:
 def _facts(
     settings: dict[str, Any], spec: SegmenterSpec | None, evaluation: dict[str, Any] | None, run: RunFolder
 ) -> dict[str, object]:
-    facts: dict[str, object] = {"data": Path(settings["data"]).name, "model": settings["model"], "task": settings["task"]}
+    facts: dict[str, object] = {
+        "data": Path(settings["data"]).name,
+        "model": settings["model"],
+        "task": settings["task"],
+    }
     if spec is not None:
         facts |= {"weights": spec.weights, "intensity": str(spec.intensity)}
         facts["pixel size"] = "native pixels" if spec.pixel_size_nm is None else f"{spec.pixel_size_nm:g} nm"

@@ -140,7 +140,9 @@ def _describe(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec, de
     unknown = [stem for stem in dataset.images if dataset.voxel_size_nm(stem) is None]
     if spec.pixel_size_nm is not None and unknown:
         say(f"warning: the pixel size of {len(unknown)} image(s) is unknown; they are used at their native pixels")
-    say(f"model: {spec.model}, {spec.in_channels} channel(s), heads {', '.join(spec.heads)}, {pixels}, {spec.intensity}")
+    say(
+        f"model: {spec.model}, {spec.in_channels} channel(s), heads {', '.join(spec.heads)}, {pixels}, {spec.intensity}"
+    )
     steps = settings.epochs * settings.steps_per_epoch
     say(f"plan: {settings.epochs} epochs of {settings.steps_per_epoch} steps of {settings.batch} patches, on {device}")
     if not dataset.split["val"]:
