@@ -48,11 +48,6 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html(run: RunReport) -> str:
-    return run_report(run)
-
-
-@pytest.fixture(scope="module")
 def outline(html: str) -> Outline:
     return Outline(html)
 

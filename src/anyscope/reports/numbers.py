@@ -19,6 +19,16 @@ def score(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def number(value: float | None) -> str:
+    """A number of any size: as a score, but small ones with three digits.
+
+    >>> number(0.25), number(0.000123456), number(0.0)
+    ('0.250', '0.000123', '0.000')
+    """
+    small = value is not None and 0 < abs(value) < 0.01
+    return f"{value:.3g}" if small else score(value)
+
+
 def plain(value: object) -> str:
     """Plain data (as in a JSON or YAML file) as a short text.
 
@@ -47,7 +57,18 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_CAPITALS = {"iou": "IoU", "pq": "PQ", "ap": "AP", "voi": "VOI", "hd95": "HD95", "f1": "F1", "tp": "TP", "fp": "FP"}
+_CAPITALS = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "sd": "SD",
+    "f1": "F1",
+    "hd95": "HD95",
+    "pq": "PQ",
+    "ap": "AP",
+    "voi": "VOI",
+    "tp": "TP",
+    "fp": "FP",
+}
 
 
 def score_name(key: str) -> str:

@@ -238,7 +238,7 @@ def _picture_section(
         blocks.append(Gallery("Further images", others, () if blocks else colours))
     lead = (
         "Grey values are stretched between the 0.2 and 99.8 percentile of each image. "
-        "Select a picture to enlarge it, then switch between its views with the arrow keys."
+        "Select a picture to enlarge it; select it again, or use the arrow keys, to switch between the views."
     )
     return Section("Pictures", tuple(blocks), lead)
 
@@ -279,7 +279,7 @@ def _training_section(metrics: Sequence[Mapping[str, Any]], best_epoch: int | No
 
 def _cell(value: object) -> str | float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:.3g}" if value and abs(value) < 5e-3 else value
+        return value
     return None if value is None else plain(value)
 
 
