@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -187,7 +188,7 @@ def score_distribution(
     ordered = sorted(values)
     ranks = range(1, len(ordered) + 1)
     with _style():
-        figure, axes = _panel(f"{_clean(capitalised(score_name(name)))} of every image", "images, worst to best")
+        figure, axes = _panel(f"{_clean(capitalised(score_name(name)))} of every image", "images, sorted by score")
         band = " and 95 %" if interval is not None else ""
         if interval is not None:
             axes.axhspan(*interval, color=SERIES[1], alpha=0.22, linewidth=0)
@@ -206,9 +207,9 @@ def score_distribution(
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         if mean is not None or pooled is not None:
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2, borderaxespad=0, columnspacing=1.2)
-        middle = ordered[(len(ordered) - 1) // 2]
-        alt = f"{score_name(name)} of {len(ordered)} images, sorted: {score(ordered[0])} at worst, "
-        return Plot(_svg(figure), f"{alt}{score(middle)} in the middle, {score(ordered[-1])} at best.")
+        middle = median(ordered)
+        alt = f"{score_name(name)} of {len(ordered)} images, sorted: lowest {score(ordered[0])}, "
+        return Plot(_svg(figure), f"{alt}median {score(middle)}, highest {score(ordered[-1])}.")
 
 
 def _style() -> AbstractContextManager[None]:

@@ -176,8 +176,10 @@ def _key_numbers(
 ) -> tuple[KeyNumbers, ...]:
     """The primary score, the two next ones, and on how many images they stand."""
     ordered = [row for row in (primary, *(row for row in rows if row is not primary)) if row is not None]
+    # Of scores that differ only in a threshold, such as accuracy_50 and accuracy_55, the first stands for all.
+    families = {row.key.rstrip("_0123456789"): row for row in reversed(ordered)}
     entries = []
-    for row in ordered[:3]:
+    for row in [row for row in ordered if row in families.values()][:3]:
         spread = f"mean {score(row.mean)} ± {score(row.deviation)}" if row.n > 1 else ""
         entries.append((score(row.pooled), row.name, spread))
     empty = int(document.get("n_empty") or 0)
