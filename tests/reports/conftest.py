@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anyscope.geometry import VoxelSize
 from anyscope.reports.blocks import Alarm
-from anyscope.reports.run_report import RunReport
+from anyscope.reports.run_report import RunReport, run_report
 from anyscope.reports.samples import Sample
 from anyscope.reports.selection import choose
 
@@ -84,3 +84,9 @@ def run() -> RunReport:
         notes=[Alarm(HOSTILE, HOSTILE, "danger"), HOSTILE],
         commands=[f"anyscope train --data '{HOSTILE}' --out runs/{'x' * 120}"],
     )
+
+
+@pytest.fixture(scope="session")
+def html(run: RunReport) -> str:
+    """The page of that run."""
+    return run_report(run)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import html as html_module
 import json
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import pytest
-
-from anyscope.reports.run_report import RunReport, run_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -48,6 +46,8 @@ frame.addEventListener("load", () => {
   const key = (name) => dialog.dispatchEvent(new frame.contentWindow.KeyboardEvent("keydown", {key: name}));
   result.zoomed = dialog.open; result.first = dialog.querySelector("p").textContent;
   key("ArrowRight"); result.second = dialog.querySelector("p").textContent;
+  dialog.querySelector("svg").dispatchEvent(new frame.contentWindow.MouseEvent("click", {bubbles: true}));
+  result.third = dialog.querySelector("p").textContent;
   dialog.click(); result.closed = !dialog.open;
   result.visible = [...inner.querySelectorAll(".panels svg")].every((svg) => svg.getBoundingClientRect().height > 100);
   result.copies = inner.querySelectorAll("button.copy").length;
@@ -67,20 +67,15 @@ def browse(page: Path, profile: Path, *flags: str) -> tuple[str, list[str]]:
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-@pytest.fixture(scope="module")
-def source(run: RunReport) -> str:
-    return run_report(run)
-
-
 def test_console_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "bad.html"
     page.write_text("<!doctype html><title>x</title><script>missing()</script>")
     assert any("missing is not defined" in line for line in browse(page, tmp_path / "profile")[1])
 
 
-def test_opened_from_disk(source: str, tmp_path: Path) -> None:
+def test_opened_from_disk(html: str, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    page.write_text(source, encoding="utf-8")
+    page.write_text(html, encoding="utf-8")
     document, console = browse(page, tmp_path / "profile")
     assert console == []
     assert "<title>unet on blobs" in document
@@ -88,12 +83,12 @@ def test_opened_from_disk(source: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_layout_and_interactions(source: str, tmp_path: Path, width: int) -> None:
+def test_layout_and_interactions(html: str, tmp_path: Path, width: int) -> None:
     page = tmp_path / "frame.html"
-    page.write_text(FRAME % (width, json.dumps(source).replace("<", "\\u003c")), encoding="utf-8")
+    page.write_text(FRAME % (width, json.dumps(html).replace("<", "\\u003c")), encoding="utf-8")
     document, console = browse(page, tmp_path / "profile", "--window-size=1400,900")
     assert console == []
-    result = json.loads(html_module.unescape(document.partition('<pre id="out">')[2].partition("</pre>")[0]))
+    result = json.loads(unescape(document.partition('<pre id="out">')[2].partition("</pre>")[0]))
     assert result["title"].startswith("unet on blobs </title><script>")
     assert result["width"] == width
     assert result["scrollWidth"] <= width
@@ -108,4 +103,5 @@ def test_layout_and_interactions(source: str, tmp_path: Path, width: int) -> Non
     assert result["closed"]
     assert "· Image ·" in result["first"]
     assert "· Outlines ·" in result["second"]
+    assert "· Predicted objects ·" in result["third"]
     assert result["copies"] == 1

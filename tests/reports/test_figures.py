@@ -71,6 +71,6 @@ def test_distribution() -> None:
     assert "VOI split of every image" in texts(plot)
     assert "mean 1.583" in texts(plot)
     assert "pooled 1.200" in texts(plot)
-    assert plot.alt == "VOI split of 3 images, sorted: 0.250 at worst, 1.500 in the middle, 3.000 at best."
+    assert plot.alt == "VOI split of 3 images, sorted: lowest 0.250, median 1.500, highest 3.000."
     with pytest.raises(ValueError, match="at least one"):
         score_distribution("iou", [])

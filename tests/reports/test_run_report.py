@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from anyscope.errors import BadInput
-from anyscope.reports.blocks import Facts, Text
+from anyscope.reports.blocks import Facts, KeyNumbers, Text
 from anyscope.reports.page import Page, Section
-from anyscope.reports.run_report import EvaluationReport, RunReport, evaluation_report, run_page, run_report
+from anyscope.reports.run_report import (
+    EvaluationReport,
+    RunReport,
+    evaluation_page,
+    evaluation_report,
+    run_page,
+    run_report,
+)
 from anyscope.reports.samples import Sample
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -45,11 +52,6 @@ class Outline(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
-
-
-@pytest.fixture(scope="module")
-def html(run: RunReport) -> str:
-    return run_report(run)
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +145,11 @@ def test_samples_of_wrong_shape(shapes: tuple[tuple[int, ...], ...]) -> None:
 def test_undecodable_file_names_can_be_written() -> None:
     page = Page("name \udcff\x00", "", (Section("s", (Facts.of("f", {"\x1b": "\ud800"}),)),))
     assert page.html().encode("utf-8").count("\N{REPLACEMENT CHARACTER}".encode()) >= 4
+
+
+def test_scores_at_other_thresholds_are_no_key_numbers() -> None:
+    names = ("accuracy_50", "accuracy_55", "accuracy_60", "f1_50", "voi_split")
+    document = {"protocol": "p", "n": 1, "scores": dict.fromkeys(names, 0.5), "per_image": []}
+    (numbers,) = evaluation_page(EvaluationReport("thresholds", document)).top
+    assert isinstance(numbers, KeyNumbers)
+    assert [name for _, name, _ in numbers.entries] == ["accuracy at .50", "F1 at .50", "VOI split", "images"]

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -41,13 +42,13 @@ _STYLE: dict[str, Any] = {
     "text.parse_math": False,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10,
+    "font.size": 10.5,
     "text.color": _INK,
     "axes.labelcolor": _MUTED,
     "axes.edgecolor": _LINE,
     "axes.titlecolor": _INK,
     "axes.titlelocation": "left",
-    "axes.titlesize": 11,
+    "axes.titlesize": 11.5,
     "axes.titleweight": "bold",
     "axes.titlepad": 24,
     "axes.spines.top": False,
@@ -61,13 +62,13 @@ _STYLE: dict[str, Any] = {
     "ytick.color": _LINE,
     "xtick.labelcolor": _MUTED,
     "ytick.labelcolor": _MUTED,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
     "ytick.major.size": 0,
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "round",
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": 10,
     "legend.labelcolor": _MUTED,
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -155,7 +156,7 @@ def _curve(
                 xytext=(-4 if late else 4, 0),
                 textcoords="offset points",
                 ha="right" if late else "left",
-                fontsize=9,
+                fontsize=10,
                 color=_MUTED,
             )
         ends = []
@@ -187,11 +188,12 @@ def score_distribution(
     ordered = sorted(values)
     ranks = range(1, len(ordered) + 1)
     with _style():
-        figure, axes = _panel(f"{_clean(capitalised(score_name(name)))} of every image", "images, worst to best")
+        figure, axes = _panel(f"{_clean(capitalised(score_name(name)))} of every image", "images, sorted by score")
+        band = " and 95 %" if interval is not None else ""
         if interval is not None:
             axes.axhspan(*interval, color=SERIES[1], alpha=0.22, linewidth=0)
         if mean is not None:
-            axes.axhline(mean, color=SERIES[1], linewidth=1.6, label=f"mean {score(mean)}")
+            axes.axhline(mean, color=SERIES[1], linewidth=1.6, label=f"mean {score(mean)}{band}")
         if pooled is not None:
             axes.axhline(pooled, color=_MUTED, linewidth=1.4, linestyle=(0, (4, 2)), label=f"pooled {score(pooled)}")
         size = 4.5 if len(ordered) <= 60 else 2.5
@@ -205,9 +207,9 @@ def score_distribution(
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
         if mean is not None or pooled is not None:
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2, borderaxespad=0, columnspacing=1.2)
-        middle = ordered[(len(ordered) - 1) // 2]
-        alt = f"{score_name(name)} of {len(ordered)} images, sorted: {score(ordered[0])} at worst, "
-        return Plot(_svg(figure), f"{alt}{score(middle)} in the middle, {score(ordered[-1])} at best.")
+        middle = median(ordered)
+        alt = f"{score_name(name)} of {len(ordered)} images, sorted: lowest {score(ordered[0])}, "
+        return Plot(_svg(figure), f"{alt}median {score(middle)}, highest {score(ordered[-1])}.")
 
 
 def _style() -> AbstractContextManager[None]:
@@ -223,7 +225,7 @@ def _panel(title: str, x_label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.3, 2.9), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title)
-    axes.set_xlabel(x_label, loc="right", fontsize=9)
+    axes.set_xlabel(x_label, loc="right", fontsize=10)
     return figure, axes
 
 

@@ -79,7 +79,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    from anyscope.reports.numbers import score
+    from anyscope.reports.numbers import number, score
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -89,6 +89,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["score"] = score
+    environment.filters["number"] = number
     # For the SVG that figures.py draws, whose texts the XML writer has escaped.
     environment.filters["svg"] = Markup
     return environment

@@ -176,8 +176,10 @@ def _key_numbers(
 ) -> tuple[KeyNumbers, ...]:
     """The primary score, the two next ones, and on how many images they stand."""
     ordered = [row for row in (primary, *(row for row in rows if row is not primary)) if row is not None]
+    # Of scores that differ only in a threshold, such as accuracy_50 and accuracy_55, the first stands for all.
+    families = {row.key.rstrip("_0123456789"): row for row in reversed(ordered)}
     entries = []
-    for row in ordered[:3]:
+    for row in [row for row in ordered if row in families.values()][:3]:
         spread = f"mean {score(row.mean)} ± {score(row.deviation)}" if row.n > 1 else ""
         entries.append((score(row.pooled), row.name, spread))
     empty = int(document.get("n_empty") or 0)
@@ -238,7 +240,7 @@ def _picture_section(
         blocks.append(Gallery("Further images", others, () if blocks else colours))
     lead = (
         "Grey values are stretched between the 0.2 and 99.8 percentile of each image. "
-        "Select a picture to enlarge it, then switch between its views with the arrow keys."
+        "Select a picture to enlarge it; select it again, or use the arrow keys, to switch between the views."
     )
     return Section("Pictures", tuple(blocks), lead)
 
@@ -279,7 +281,7 @@ def _training_section(metrics: Sequence[Mapping[str, Any]], best_epoch: int | No
 
 def _cell(value: object) -> str | float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:.3g}" if value and abs(value) < 5e-3 else value
+        return value
     return None if value is None else plain(value)
 
 

@@ -62,10 +62,13 @@ if (figures.length && typeof HTMLDialogElement === "function") {
   const show = (number) => {
     place = (number + figures.length) % figures.length;
     const figure = figures[place];
-    stage.replaceChildren(figure.querySelector("svg").cloneNode(true));
+    const picture = figure.querySelector("svg").cloneNode(true);
+    const { width, height } = picture.viewBox.baseVal;
+    stage.style.setProperty("--ratio", width / height);
+    stage.replaceChildren(picture);
     const sample = figure.closest(".sample").querySelector("h4").textContent;
-    const views = figure.parentElement.children.length > 1 ? " · ← → compares the views, Esc closes" : " · Esc closes";
-    caption.textContent = `${sample} · ${figure.querySelector("figcaption").textContent}${views}`;
+    const view = figure.querySelector("figcaption").textContent;
+    caption.textContent = `${sample} · ${view} · select the picture or press → for the next view, Esc to close`;
   };
   figures.forEach((figure, number) => {
     const button = document.createElement("button");
@@ -80,7 +83,10 @@ if (figures.length && typeof HTMLDialogElement === "function") {
       dialog.showModal();
     });
   });
-  dialog.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => {
+    if (stage.contains(event.target)) show(place + 1);
+    else dialog.close();
+  });
   dialog.addEventListener("keydown", (event) => {
     if (event.key === "ArrowRight") show(place + 1);
     else if (event.key === "ArrowLeft") show(place - 1);
