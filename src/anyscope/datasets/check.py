@@ -7,9 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyscope.datasets.description import PARTS, Part, read_description
 from anyscope.datasets.folder import Dataset, LabelledRegion, open_dataset
@@ -161,7 +162,7 @@ def _part(dataset: Dataset, part: Part, hashes: dict[str, set[tuple[Part, str]]]
         yield from _label_findings(dataset, part, summary)
 
 
-def _look_at_image(plane: np.ndarray, name: str, summary: _PartSummary) -> None:  # type: ignore[type-arg]
+def _look_at_image(plane: NDArray[Any], name: str, summary: _PartSummary) -> None:
     finite = plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
     summary.planes += 1
     if finite.size < plane.size:

@@ -1,0 +1,92 @@
+"""Patches: seeded, foreground-aware, the same whoever asks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from anyscope.datasets import open_dataset
+from anyscope.datasets.patches import PatchSampler
+from anyscope.datasets.planes import PlaneReader
+from anyscope.images import Intensity
+from anyscope.images.resampling import resample_image, resample_labels
+
+FIXED = Intensity(kind="fixed", low=0, high=255)
+
+
+@pytest.fixture
+def planes(make_dataset, blobs):
+    root = make_dataset({"a": blobs(0, (3, 64, 96)), "b": blobs(1, (1, 80, 64))}, {"voxel_size_nm": [4, 4]})
+    regions = open_dataset(root).labelled(None).regions
+    return lambda **changes: PlaneReader(regions, "instances", **{"intensity": FIXED, "pixel_size_nm": None, **changes})
+
+
+def test_a_patch_depends_on_its_number_alone(planes):
+    one = PatchSampler(planes(), 32, 0, 0.5, seed=1)
+    other = PatchSampler(planes(budget_bytes=1), 32, 0, 0.5, seed=1)
+    drawn = [one.draw(number) for number in range(12)]
+    for number in reversed(range(12)):
+        again = other.draw(number)
+        assert np.array_equal(again.image, drawn[number].image)
+        assert np.array_equal(again.labels, drawn[number].labels)
+    assert not np.array_equal(drawn[0].image, drawn[1].image)
+    assert not np.array_equal(PatchSampler(planes(), 32, 0, 0.5, seed=2).draw(0).image, drawn[0].image)
+
+
+def test_foreground_is_found_when_asked_for(planes):
+    share = {}
+    for foreground in (0.0, 1.0):
+        sampler = PatchSampler(planes(), 16, 0, foreground, seed=0)
+        share[foreground] = np.mean([sampler.draw(number).labels.any() for number in range(100)])
+    assert share[1.0] == 1.0
+    assert share[0.0] < 0.9
+
+
+def test_image_and_labels_stay_together(planes):
+    sampler = PatchSampler(planes(), 48, 0, 0.5, seed=0)
+    for number in range(10):
+        patch = sampler.draw(number)
+        assert patch.image.shape == (1, 48, 48)
+        assert np.array_equal(patch.image[0] * 255 > 100, patch.labels > 0)
+
+
+def test_small_planes_are_continued_by_reflection(planes):
+    patch = PatchSampler(planes(), 128, 0, 0.5, seed=0).draw(0)
+    assert patch.image.shape == (1, 128, 128)
+    assert np.array_equal(patch.image[0] * 255 > 100, patch.labels > 0)
+
+
+def test_neighbours_are_channels_and_the_last_plane_is_repeated(planes):
+    reader = planes()
+    slab = reader.slab(0, 0, 1)
+    assert slab.shape == (3, 64, 96)
+    assert np.array_equal(slab[0], slab[1])
+    assert np.array_equal(slab[2], reader.plane(0, 1).image[0])
+
+
+def test_the_working_pixel_size_scales_image_and_labels(planes):
+    reader = planes(pixel_size_nm=8.0)
+    plane = reader.plane(0, 0)
+    assert plane.image.shape == (1, 32, 48)
+    inside = ndimage.binary_erosion(plane.labels > 0)
+    assert (plane.image[0][inside] * 255 > 100).all()
+
+
+def test_planes_are_dropped_when_the_budget_is_used_up(planes):
+    reader = planes(budget_bytes=40_000)
+    for z in range(3):
+        reader.plane(0, z)
+    assert len(reader._kept) < 3
+
+
+def test_resampling_keeps_constants_means_and_places():
+    constant = np.full((1, 30, 40), 0.3, np.float32)
+    assert np.allclose(resample_image(constant, (17, 55)), 0.3, atol=1e-6)
+    random = np.random.default_rng(0).random((1, 64, 64), np.float32)
+    halved = resample_image(random, (32, 32))
+    assert abs(halved.mean() - random.mean()) < 0.01
+    labels = np.zeros((20, 20), np.int64)
+    labels[5:10, 5:10] = 2**40
+    assert np.array_equal(resample_labels(labels, (40, 40))[10:20, 10:20], np.full((10, 10), 2**40))
+    assert set(np.unique(resample_labels(labels, (13, 7)))) <= {0, 2**40}
