@@ -80,9 +80,9 @@ def expose_to_snr(
     """Choose the light so that this very image, with its own noise, has the SNR ``target`` (to 0.1 % where possible).
 
     A starting value follows from the variances of Poisson, multiplication and readout. Around it the light is
-    bisected along **one** realisation of the noise: photons arrive as a Poisson process, so more light only adds
+    searched along **one** realisation of the noise: photons arrive as a Poisson process, so more light only adds
     electrons to those already caught, and an exposure between two known ones catches a binomial share of the
-    difference. Each bisection step therefore refines the same frame instead of drawing another one, and the result
+    difference. Each step of the search therefore refines the same frame instead of drawing another one, and the result
     is distributed as any other frame at its light.
 
     Args:
@@ -97,8 +97,10 @@ def expose_to_snr(
     """
     frame = _Frame(camera, relative, foreground, generator)
     start = _light_in_theory(camera, relative, foreground, target)
-    # The SNR of one frame scatters by about 1 / sqrt(2 n) around theory: a bracket of several times that holds it.
-    width = 0.03 + 6 / np.sqrt(2 * max(1, foreground.size - int(foreground.sum())))
+    # One frame's sigma_bg scatters by 1 / sqrt(2 n) and its contrast by sigma / sqrt(n): a bracket several times wider.
+    inside = int(foreground.sum())
+    outside = foreground.size - inside
+    width = 0.03 + 6 / np.sqrt(2 * outside) + 6 / (target * np.sqrt(min(inside, outside)))
     for widen in (1, 4, 16):
         low = frame.expose(start / (1 + width * widen))
         high = frame.brighter(low, start * (1 + width * widen))
@@ -107,15 +109,16 @@ def expose_to_snr(
     else:
         raise BadInput(
             f"snr {target:g}",
-            f"the image reaches {high.snr:.3g} with {start:.3g} photons per unit signal",
+            f"this camera gives {low.snr:.3g} to {high.snr:.3g} around the light that theory asks for",
             "an SNR within the reach of the camera",
-            "raise full_well_e, bits or gain_e_per_dn, or lower the background",
+            "raise full_well_e, bits or gain_e_per_dn, or lower the background or the SNR",
         )
     best = min((low, high), key=lambda state: abs(state.snr - target))
     for _ in range(_STEPS):
         if abs(best.snr / target - 1) < _CLOSE:
             break
-        middle = frame.between(low, high)
+        share = (target - low.snr) / max(high.snr - low.snr, 1e-12)
+        middle = frame.between(low, high, float(np.clip(share, 0.05, 0.95)))
         low, high = (middle, high) if middle.snr < target else (low, middle)
         best = min((best, middle), key=lambda state: abs(state.snr - target))
     return Exposure(best.image, best.light, best.snr)
@@ -182,10 +185,11 @@ class _Frame:
         added = sensor.multiply(charge - state.charge, self._camera.em_gain, self._generator)
         return self._read(light, state.electrons + more, charge, state.multiplied + added)
 
-    def between(self, low: _State, high: _State) -> _State:
-        electrons = low.electrons + self._generator.binomial(high.electrons - low.electrons, 0.5)
+    def between(self, low: _State, high: _State, share: float) -> _State:
+        light = low.light + share * (high.light - low.light)
+        electrons = low.electrons + self._generator.binomial(high.electrons - low.electrons, share)
         charge = sensor.collect(self._camera, electrons + self._dark)
-        return self._read((low.light + high.light) / 2, electrons, charge, self._share(low, charge, high))
+        return self._read(light, electrons, charge, self._share(low, charge, high))
 
     def _share(self, low: _State, charge: sensor.Electrons, high: _State) -> NDArray[np.float64]:
         """Multiplied charges of a state between two: a gamma process given its ends is a beta share of the gain."""

@@ -101,7 +101,7 @@ def smooth_noise(generator: np.random.Generator, shape: tuple[int, int], sigma_p
 
     Coarse fields are drawn on a coarser grid and interpolated, so the cost does not grow with ``sigma_px``.
     """
-    step = max(1.0, sigma_px / 2)
+    step = max(1.0, sigma_px / 4)
     coarse = tuple(int(np.ceil(length / step)) + 4 for length in shape)
     field = generator.standard_normal(coarse, dtype=np.float32)
     field = scipy.ndimage.gaussian_filter(field, sigma_px / step, mode="wrap")
