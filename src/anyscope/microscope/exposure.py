@@ -29,6 +29,7 @@ Floats = NDArray[np.float32]
 
 _CLOSE = 1e-3
 _STEPS = 24
+_REACH = 16
 
 
 def snr(
@@ -47,7 +48,7 @@ def snr(
             deviation of the noise alone; without it, of the background as it is.
 
     Returns:
-        The ratio; infinite for a background without noise.
+        The ratio; infinite for a background without noise, NaN where there is no contrast either.
 
     Raises:
         BadInput: A mask is empty.
@@ -62,7 +63,8 @@ def snr(
     dark = image[background].astype(np.float64)
     contrast = float(image[foreground].mean(dtype=np.float64) - dark.mean())
     noise = float((dark if expected is None else dark - expected[background]).std())
-    return contrast / noise if noise > 0 else float(np.copysign(np.inf, contrast))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.float64(contrast) / noise)
 
 
 @dataclass(frozen=True)
@@ -101,18 +103,19 @@ def expose_to_snr(
     inside = int(foreground.sum())
     outside = foreground.size - inside
     width = 0.03 + 6 / np.sqrt(2 * outside) + 6 / (target * np.sqrt(min(inside, outside)))
-    for widen in (1, 4, 16):
-        low = frame.expose(start / (1 + width * widen))
-        high = frame.brighter(low, start * (1 + width * widen))
-        if low.snr <= target <= high.snr:
-            break
-    else:
-        raise BadInput(
-            f"snr {target:g}",
-            f"this camera gives {low.snr:.3g} to {high.snr:.3g} around the light that theory asks for",
-            "an SNR within the reach of the camera",
-            "raise full_well_e, bits or gain_e_per_dn, or lower the background or the SNR",
-        )
+    low = frame.expose(start / (1 + width))
+    while low.snr > target and low.light > start / _REACH:
+        low = frame.expose(low.light / (1 + 2 * width))
+    high = frame.brighter(low, low.light * (1 + 2 * width))
+    while not high.snr >= target:
+        if high.light > start * _REACH or not high.snr >= 0.9 * low.snr:
+            raise BadInput(
+                f"snr {target:g}",
+                f"more light than {high.light:.3g} photons per unit signal does not help, the image has {high.snr:.3g}",
+                "an SNR within the reach of the camera",
+                "raise full_well_e, bits or gain_e_per_dn, or lower the background or the SNR",
+            )
+        low, high = high, frame.brighter(high, high.light * (1 + 2 * width))
     best = min((low, high), key=lambda state: abs(state.snr - target))
     for _ in range(_STEPS):
         if abs(best.snr / target - 1) < _CLOSE:

@@ -20,6 +20,7 @@ from anyscope.seeding import generator
 
 _LARGEST_PX = 8192
 _MARGIN_PX = 64
+_ATTEMPTS = 50
 _RECORD_VERSION = 1
 
 
@@ -65,7 +66,7 @@ def synthesise(
         raise BadInput("shape", f"{tuple(shape)}", f"two lengths of 16..{_LARGEST_PX} pixels")
     camera = settings.camera
     sensor_shape = (shape[0] * camera.binning, shape[1] * camera.binning)
-    sample, relative = _noise_free(specimen, settings, seed, index, sensor_shape)
+    sample, relative, attempt = _noise_free(specimen, settings, seed, index, sensor_shape)
     labels = _bin_labels(sample.labels, camera.binning)
     foreground = labels > 0
     noise = generator(seed, "noise", index)
@@ -84,6 +85,7 @@ def synthesise(
             "microscope": settings.model_dump(mode="json"),
             "seed": seed,
             "index": index,
+            "attempt": attempt,
             "shape": list(shape),
             "pixel_size_nm": settings.image_pixel_size_nm,
             "objects": int(labels.max()),
@@ -95,29 +97,33 @@ def synthesise(
 
 def _noise_free(
     specimen: Specimen, settings: MicroscopeSettings, seed: int, index: int, shape: tuple[int, int]
-) -> tuple[Sample, NDArray[np.float32]]:
-    """The sample and its expected light per sensor pixel, in units of the mean in-focus light of the foreground.
+) -> tuple[Sample, NDArray[np.float32], int]:
+    """The sample, its expected light per sensor pixel in units of the foreground's mean, and which attempt it was.
 
     The specimen is drawn with a margin, so that what lies just outside the field blurs into it. The margin does not
-    depend on the optics: one seed and index show the same specimen through every microscope of that pixel size.
+    depend on the optics: one seed and index show the same specimen through every microscope of that pixel size. A
+    field with less than 0.5 % of foreground or of background is drawn again.
     """
     optics, illumination = settings.optics, settings.illumination
     kernel = point_spread(optics)
     haze_px = illumination.haze_um * 1000 / optics.pixel_size_nm
     outer = (shape[0] + 2 * _MARGIN_PX, shape[1] + 2 * _MARGIN_PX)
     inner = slice(_MARGIN_PX, -_MARGIN_PX)
-    sample = specimen(generator(seed, "specimen", index), outer, optics.pixel_size_nm)
+    for attempt in range(_ATTEMPTS):
+        sample = specimen(generator(seed, "specimen", index, attempt), outer, optics.pixel_size_nm)
+        visible = sample.crop(_MARGIN_PX)
+        if 0.005 <= (visible.labels > 0).mean() <= 0.995:
+            break
+    else:
+        raise BadInput("specimen", f"{_ATTEMPTS} fields of {shape} pixels were empty or full", "a larger field")
     signal = light.convolve(sample.density, kernel)
     if illumination.haze:
         # What lies above and below is another field of the same specimen; under so wide a blur its mirror image is one.
         signal += np.float32(illumination.haze) * light.haze(sample.density + sample.density[::-1, ::-1], haze_px)
     signal = signal[inner, inner]
-    sample = sample.crop(_MARGIN_PX)
-    if not sample.labels.any():
-        raise BadInput("specimen", f"no object in a field of {shape[0]} x {shape[1]} pixels", "a larger field")
-    signal = signal / signal[sample.labels > 0].mean(dtype=np.float64).astype(np.float32)
+    signal = signal / signal[visible.labels > 0].mean(dtype=np.float64).astype(np.float32)
     profile = light.illumination_profile(generator(seed, "illumination", index), shape, illumination.falloff)
-    return sample, light.illuminate(signal, profile, illumination.background)
+    return visible, light.illuminate(signal, profile, illumination.background), attempt
 
 
 def _expose_to_photons(
