@@ -29,6 +29,7 @@ Floats = NDArray[np.float32]
 
 _CLOSE = 1e-3
 _STEPS = 24
+_REACH = 16
 
 
 def snr(
@@ -47,7 +48,7 @@ def snr(
             deviation of the noise alone; without it, of the background as it is.
 
     Returns:
-        The ratio; infinite for a background without noise.
+        The ratio; infinite for a background without noise, NaN where there is no contrast either.
 
     Raises:
         BadInput: A mask is empty.
@@ -62,7 +63,8 @@ def snr(
     dark = image[background].astype(np.float64)
     contrast = float(image[foreground].mean(dtype=np.float64) - dark.mean())
     noise = float((dark if expected is None else dark - expected[background]).std())
-    return contrast / noise if noise > 0 else float(np.copysign(np.inf, contrast))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.float64(contrast) / noise)
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ def expose_to_snr(
     """Choose the light so that this very image, with its own noise, has the SNR ``target`` (to 0.1 % where possible).
 
     A starting value follows from the variances of Poisson, multiplication and readout. Around it the light is
-    bisected along **one** realisation of the noise: photons arrive as a Poisson process, so more light only adds
+    searched along **one** realisation of the noise: photons arrive as a Poisson process, so more light only adds
     electrons to those already caught, and an exposure between two known ones catches a binomial share of the
-    difference. Each bisection step therefore refines the same frame instead of drawing another one, and the result
+    difference. Each step of the search therefore refines the same frame instead of drawing another one, and the result
     is distributed as any other frame at its light.
 
     Args:
@@ -97,25 +99,29 @@ def expose_to_snr(
     """
     frame = _Frame(camera, relative, foreground, generator)
     start = _light_in_theory(camera, relative, foreground, target)
-    # The SNR of one frame scatters by about 1 / sqrt(2 n) around theory: a bracket of several times that holds it.
-    width = 0.03 + 6 / np.sqrt(2 * max(1, foreground.size - int(foreground.sum())))
-    for widen in (1, 4, 16):
-        low = frame.expose(start / (1 + width * widen))
-        high = frame.brighter(low, start * (1 + width * widen))
-        if low.snr <= target <= high.snr:
-            break
-    else:
-        raise BadInput(
-            f"snr {target:g}",
-            f"the image reaches {high.snr:.3g} with {start:.3g} photons per unit signal",
-            "an SNR within the reach of the camera",
-            "raise full_well_e, bits or gain_e_per_dn, or lower the background",
-        )
+    # One frame's sigma_bg scatters by 1 / sqrt(2 n) and its contrast by sigma / sqrt(n): a bracket several times wider.
+    inside = int(foreground.sum())
+    outside = foreground.size - inside
+    width = 0.03 + 6 / np.sqrt(2 * outside) + 6 / (target * np.sqrt(min(inside, outside)))
+    low = frame.expose(start / (1 + width))
+    while low.snr > target and low.light > start / _REACH:
+        low = frame.expose(low.light / (1 + 2 * width))
+    high = frame.brighter(low, low.light * (1 + 2 * width))
+    while not high.snr >= target:
+        if high.light > start * _REACH or not high.snr >= 0.9 * low.snr:
+            raise BadInput(
+                f"snr {target:g}",
+                f"more light than {high.light:.3g} photons per unit signal does not help, the image has {high.snr:.3g}",
+                "an SNR within the reach of the camera",
+                "raise full_well_e, bits or gain_e_per_dn, or lower the background or the SNR",
+            )
+        low, high = high, frame.brighter(high, high.light * (1 + 2 * width))
     best = min((low, high), key=lambda state: abs(state.snr - target))
     for _ in range(_STEPS):
         if abs(best.snr / target - 1) < _CLOSE:
             break
-        middle = frame.between(low, high)
+        share = (target - low.snr) / max(high.snr - low.snr, 1e-12)
+        middle = frame.between(low, high, float(np.clip(share, 0.05, 0.95)))
         low, high = (middle, high) if middle.snr < target else (low, middle)
         best = min((best, middle), key=lambda state: abs(state.snr - target))
     return Exposure(best.image, best.light, best.snr)
@@ -182,10 +188,11 @@ class _Frame:
         added = sensor.multiply(charge - state.charge, self._camera.em_gain, self._generator)
         return self._read(light, state.electrons + more, charge, state.multiplied + added)
 
-    def between(self, low: _State, high: _State) -> _State:
-        electrons = low.electrons + self._generator.binomial(high.electrons - low.electrons, 0.5)
+    def between(self, low: _State, high: _State, share: float) -> _State:
+        light = low.light + share * (high.light - low.light)
+        electrons = low.electrons + self._generator.binomial(high.electrons - low.electrons, share)
         charge = sensor.collect(self._camera, electrons + self._dark)
-        return self._read((low.light + high.light) / 2, electrons, charge, self._share(low, charge, high))
+        return self._read(light, electrons, charge, self._share(low, charge, high))
 
     def _share(self, low: _State, charge: sensor.Electrons, high: _State) -> NDArray[np.float64]:
         """Multiplied charges of a state between two: a gamma process given its ends is a beta share of the gain."""

@@ -19,26 +19,21 @@ def convolve(signal: Signal, kernel: NDArray[np.floating]) -> Signal:
 
 
 def haze(density: Signal, sigma_px: float) -> Signal:
-    """Light from far out of focus: ``density`` under a wide Gaussian, at the cost of a coarse grid.
+    """Light from far out of focus: ``density`` (y, x) under a wide Gaussian, mirrored at the border.
 
-    The grid is coarsened so that sigma stays at least three of its cells, which changes the result by less than 2 %.
+    It is computed on a grid coarse enough to be quick and fine enough that sigma is at least three of its cells.
     """
     step = max(1, int(sigma_px / 3))
-    shape = density.shape
-    padded = np.pad(density, [(0, -length % step) for length in shape], mode="symmetric")
-    coarse = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).mean(axis=(1, 3))
-    coarse = scipy.ndimage.gaussian_filter(coarse, sigma_px / step, mode="reflect")
-    if step > 1:
-        at = [
-            ((np.arange(length) + 0.5) / step - 0.5).clip(0, n - 1)
-            for length, n in zip(shape, coarse.shape, strict=True)
-        ]
-        for axis, x in enumerate(at):
-            low = np.minimum(x.astype(np.intp), coarse.shape[axis] - 2).clip(0)
-            high = np.minimum(low + 1, coarse.shape[axis] - 1)
-            weight = np.expand_dims((x - low).astype(np.float32), 1 - axis)
-            coarse = coarse.take(low, axis) * (1 - weight) + coarse.take(high, axis) * weight
-    return np.ascontiguousarray(coarse, dtype=np.float32)
+    edge = step * int(np.ceil(4 * sigma_px / step))
+    padded = np.pad(density, [(edge, edge + -length % step) for length in density.shape], mode="symmetric")
+    cells = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).mean(axis=(1, 3))
+    blurred = scipy.ndimage.gaussian_filter(cells, sigma_px / step)
+    for axis, length in enumerate(density.shape):
+        place = (np.arange(edge, edge + length) + 0.5) / step - 0.5
+        low = place.astype(np.intp)
+        weight = np.expand_dims((place - low).astype(np.float32), 1 - axis)
+        blurred = blurred.take(low, axis) * (1 - weight) + blurred.take(low + 1, axis) * weight
+    return np.ascontiguousarray(blurred, dtype=np.float32)
 
 
 def illumination_profile(generator: np.random.Generator, shape: tuple[int, int], falloff: float) -> Signal:

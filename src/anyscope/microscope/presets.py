@@ -40,12 +40,10 @@ MICROSCOPES: Registry[Instrument] = Registry("microscope")
 MICROSCOPES.add(
     "reference",
     Instrument(
-        summary="good light: 20x/0.75 air and 60x/1.4 oil, green dye, sCMOS of 6.5 um pixels, SNR 8",
+        summary="in focus and evenly lit: 20x/0.75 air or 60x/1.4 oil, green dye, sCMOS, SNR 8",
         objectives={
-            "cells": Optics(
-                psf="gaussian", numerical_aperture=0.75, wavelength_nm=520, pixel_size_nm=325, immersion_index=1.0
-            ),
-            "organelles": Optics(psf="gaussian", numerical_aperture=1.4, wavelength_nm=520, pixel_size_nm=65),
+            "cells": Optics(numerical_aperture=0.75, wavelength_nm=520, pixel_size_nm=325, immersion_index=1.0),
+            "organelles": Optics(numerical_aperture=1.4, wavelength_nm=520, pixel_size_nm=65),
         },
         illumination={
             "cells": Illumination(falloff=0.15, background=0.15, haze=0.25, haze_um=4.0),
@@ -63,5 +61,50 @@ MICROSCOPES.add(
             read_noise_spread=0.3,
         ),
         snr=8.0,
+    ),
+)
+MICROSCOPES.add(
+    "shifted",
+    Instrument(
+        summary="deep in a watery specimen, slightly out of focus, hazy, dim: 16x/0.5 or 60x/1.2 water, red dye, EMCCD",
+        objectives={
+            "cells": Optics(
+                numerical_aperture=0.5,
+                wavelength_nm=670,
+                pixel_size_nm=430,
+                immersion_index=1.33,
+                sample_index=1.38,
+                depth_um=20,
+                defocus_um=2.0,
+            ),
+            "organelles": Optics(
+                psf="pupil",
+                numerical_aperture=1.2,
+                wavelength_nm=670,
+                pixel_size_nm=86,
+                immersion_index=1.33,
+                sample_index=1.38,
+                depth_um=5,
+                defocus_um=0.15,
+                astigmatism_waves=0.05,
+            ),
+        },
+        illumination={
+            "cells": Illumination(falloff=0.45, background=0.9, haze=0.8, haze_um=6.0),
+            "organelles": Illumination(falloff=0.45, background=0.9, haze=0.8, haze_um=1.2),
+        },
+        camera=Camera(
+            kind="emccd",
+            quantum_efficiency=0.9,
+            dark_current_e_per_s=0.05,
+            clock_induced_e=0.01,
+            em_gain=100.0,
+            read_noise_e=40.0,
+            full_well_e=80000,
+            gain_e_per_dn=12.0,
+            offset_dn=200.0,
+            bits=16,
+        ),
+        snr=3.5,
     ),
 )

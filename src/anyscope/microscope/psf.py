@@ -50,8 +50,11 @@ def radial_profile(optics: Optics, radius_um: NDArray[np.float64]) -> NDArray[np
     """
     k_na = 2 * np.pi * optics.numerical_aperture / (optics.wavelength_nm / 1000)
     swing = k_na * (float(np.max(radius_um, initial=0)) + _ray_radius_um(optics))
-    rho, weight = scipy.special.roots_legendre(48 + int(swing))
-    rho, weight = (rho + 1) / 2, weight / 2
+    node, weight = scipy.special.roots_legendre(48 + int(swing))
+    total_reflection = min(optics.sample_index / optics.numerical_aperture, 1.0)  # a kink of the wavefront
+    ends = ((0.0, total_reflection), (total_reflection, 1.0)) if total_reflection < 1 else ((0.0, 1.0),)
+    rho = np.concatenate([low + (node + 1) / 2 * (high - low) for low, high in ends])
+    weight = np.concatenate([weight / 2 * (high - low) for low, high in ends])
     pupil = 2 * weight * rho * np.exp(2j * np.pi * mount_wavefront(optics, rho))
     flat = np.ravel(radius_um)
     field = np.empty(flat.shape, dtype=np.complex128)

@@ -15,9 +15,12 @@ from anyscope.microscope.exposure import Exposure, expose_to_snr, snr
 from anyscope.microscope.psf import point_spread
 from anyscope.microscope.settings import MicroscopeSettings
 from anyscope.microscope.specimens import SPECIMENS, Sample, Specimen
+from anyscope.microscope.specimens.sample import separate_pieces
 from anyscope.seeding import generator
 
-_LARGEST_PX = 16384
+_LARGEST_PX = 8192
+_MARGIN_PX = 64
+_ATTEMPTS = 50
 _RECORD_VERSION = 1
 
 
@@ -63,7 +66,7 @@ def synthesise(
         raise BadInput("shape", f"{tuple(shape)}", f"two lengths of 16..{_LARGEST_PX} pixels")
     camera = settings.camera
     sensor_shape = (shape[0] * camera.binning, shape[1] * camera.binning)
-    sample, relative = _noise_free(specimen, settings, seed, index, sensor_shape)
+    sample, relative, attempt = _noise_free(specimen, settings, seed, index, sensor_shape)
     labels = _bin_labels(sample.labels, camera.binning)
     foreground = labels > 0
     noise = generator(seed, "noise", index)
@@ -82,6 +85,7 @@ def synthesise(
             "microscope": settings.model_dump(mode="json"),
             "seed": seed,
             "index": index,
+            "attempt": attempt,
             "shape": list(shape),
             "pixel_size_nm": settings.image_pixel_size_nm,
             "objects": int(labels.max()),
@@ -93,29 +97,33 @@ def synthesise(
 
 def _noise_free(
     specimen: Specimen, settings: MicroscopeSettings, seed: int, index: int, shape: tuple[int, int]
-) -> tuple[Sample, NDArray[np.float32]]:
-    """The sample and its expected light per sensor pixel, in units of the mean in-focus light of the foreground.
+) -> tuple[Sample, NDArray[np.float32], int]:
+    """The sample, its expected light per sensor pixel in units of the foreground's mean, and which attempt it was.
 
-    Specimen and haze are drawn with a margin, so that what lies just outside the field blurs into it.
+    The specimen is drawn with a margin, so that what lies just outside the field blurs into it. The margin does not
+    depend on the optics: one seed and index show the same specimen through every microscope of that pixel size. A
+    field with less than 0.5 % of foreground or of background is drawn again.
     """
     optics, illumination = settings.optics, settings.illumination
     kernel = point_spread(optics)
     haze_px = illumination.haze_um * 1000 / optics.pixel_size_nm
-    margin = min(max(kernel.shape[0] // 2, int(2 * haze_px) if illumination.haze else 0), 128)
-    outer = (shape[0] + 2 * margin, shape[1] + 2 * margin)
-    inner = slice(margin, -margin or None)
-    sample = specimen(generator(seed, "specimen", index), outer, optics.pixel_size_nm)
+    outer = (shape[0] + 2 * _MARGIN_PX, shape[1] + 2 * _MARGIN_PX)
+    inner = slice(_MARGIN_PX, -_MARGIN_PX)
+    for attempt in range(_ATTEMPTS):
+        sample = specimen(generator(seed, "specimen", index, attempt), outer, optics.pixel_size_nm)
+        visible = sample.crop(_MARGIN_PX)
+        if 0.005 <= (visible.labels > 0).mean() <= 0.995:
+            break
+    else:
+        raise BadInput("specimen", f"{_ATTEMPTS} fields of {shape} pixels were empty or full", "a larger field")
     signal = light.convolve(sample.density, kernel)
     if illumination.haze:
         # What lies above and below is another field of the same specimen; under so wide a blur its mirror image is one.
         signal += np.float32(illumination.haze) * light.haze(sample.density + sample.density[::-1, ::-1], haze_px)
     signal = signal[inner, inner]
-    sample = sample.crop(margin)
-    if not sample.labels.any():
-        raise BadInput("specimen", f"no object in a field of {shape[0]} x {shape[1]} pixels", "a larger field")
-    signal = signal / signal[sample.labels > 0].mean(dtype=np.float64).astype(np.float32)
+    signal = signal / signal[visible.labels > 0].mean(dtype=np.float64).astype(np.float32)
     profile = light.illumination_profile(generator(seed, "illumination", index), shape, illumination.falloff)
-    return sample, light.illuminate(signal, profile, illumination.background)
+    return visible, light.illuminate(signal, profile, illumination.background), attempt
 
 
 def _expose_to_photons(
@@ -162,15 +170,15 @@ def _number(value: float) -> float | None:
 
 
 def _bin_labels(labels: NDArray[np.int32], binning: int) -> NDArray[np.int32]:
-    """The most frequent label of each block of sensor pixels, the first in reading order among equals."""
+    """The most frequent label of each block of sensor pixels, the first in reading order among equals; ids 1..n."""
     if binning == 1:
         return labels
     height, width = labels.shape
     blocks = labels.reshape(height // binning, binning, width // binning, binning).transpose(1, 3, 0, 2)
     stack = blocks.reshape(binning**2, height // binning, width // binning)
     votes = np.stack([(stack == candidate).sum(axis=0) for candidate in stack])
-    winner: NDArray[np.int32] = np.take_along_axis(stack, votes.argmax(axis=0)[None], axis=0)[0]
-    return winner
+    winner = np.take_along_axis(stack, votes.argmax(axis=0)[None], axis=0)[0]
+    return separate_pieces(winner)
 
 
 def _name_of(specimen: Specimen) -> str:

@@ -100,8 +100,9 @@ class Mitochondria:
         heading = nuclei.outward(*start) + generator.normal(0, 1.0)
         trunk = self._path(generator, start, heading, length_um, nuclei, pixel_um)
         paths = [trunk]
-        for _ in range(0 if fragment else int(generator.poisson(self.branches_per_um * length_um))):
-            at = int(generator.integers(1, max(2, len(trunk) - 1)))
+        branches = 0 if fragment or len(trunk) < 3 else int(generator.poisson(self.branches_per_um * length_um))
+        for _ in range(branches):
+            at = int(generator.integers(1, len(trunk) - 1))
             before = trunk[max(0, at - 8)]
             along = np.arctan2(trunk[at, 0] - before[0], trunk[at, 1] - before[1])
             turn = generator.choice([-1, 1]) * generator.uniform(0.7, 1.6)

@@ -97,15 +97,19 @@ def _components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
 
 
 def smooth_noise(generator: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> NDArray[np.float32]:
-    """A smooth random field (y, x) of mean 0 and standard deviation 1 with features of about ``sigma_px``.
+    """A smooth Gaussian random field (y, x), expected mean 0 and variance 1, with features of about ``sigma_px``.
 
     Coarse fields are drawn on a coarser grid and interpolated, so the cost does not grow with ``sigma_px``.
     """
-    step = max(1.0, sigma_px / 2)
-    coarse = tuple(int(np.ceil(length / step)) + 4 for length in shape)
+    step = max(1.0, sigma_px / 4)
+    sigma = sigma_px / step
+    edge = int(np.ceil(4 * sigma))
+    coarse = tuple(int(np.ceil(length / step)) + 2 + 2 * edge for length in shape)
     field = generator.standard_normal(coarse, dtype=np.float32)
-    field = scipy.ndimage.gaussian_filter(field, sigma_px / step, mode="wrap")
-    field /= field.std()
+    field = scipy.ndimage.gaussian_filter(field, sigma)[edge:, edge:]
+    point = np.zeros(2 * edge + 1)
+    point[edge] = 1
+    field /= np.float32((scipy.ndimage.gaussian_filter1d(point, sigma) ** 2).sum())
     if step > 1:
         y, x = (np.arange(length, dtype=np.float32) / np.float32(step) for length in shape)
         field = _bilinear(field, y, x)

@@ -25,7 +25,8 @@ def wander(
     n = max(2, int(length_px / STEP_PX))
     turns = generator.standard_normal(n) * np.sqrt(2 * STEP_PX / persistence_px)
     direction = heading + np.cumsum(turns)
-    direction = scipy.ndimage.gaussian_filter1d(direction, max(0.1 * persistence_px / STEP_PX, 1.0), mode="nearest")
+    smoothing = min(max(0.1 * persistence_px / STEP_PX, 1.0), n)
+    direction = scipy.ndimage.gaussian_filter1d(direction, smoothing, mode="nearest")
     steps = STEP_PX * np.stack([np.sin(direction), np.cos(direction)], axis=-1)
     path: Floats = np.asarray(start) + np.cumsum(steps, axis=0) - steps[0]
     return path
