@@ -124,3 +124,18 @@ def test_an_snr_out_of_reach_says_why() -> None:
         expose_to_snr(Camera(), np.ones_like(relative), foreground, 5.0, np.random.default_rng(0))
     with pytest.raises(BadInput, match="no background"):
         expose_to_snr(Camera(), relative, np.ones_like(foreground), 5.0, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("specimen", "target"), [("nuclei", 3.0), ("nuclei", 8.0), ("mitochondria", 4.0), ("er", 3.0)])
+def test_the_plain_ratio_can_be_asked_for_too(specimen: str, target: float) -> None:
+    chosen = MICROSCOPES["reference"].settings(specimen).changed(snr=target, snr_sigma="background")
+    made = synthesise(specimen, chosen, seed=3, index=0, shape=(192, 192))
+    inside = made.labels > 0
+    outside = made.image[~inside].astype(float)
+    assert (made.image[inside].mean() - outside.mean()) / outside.std() == pytest.approx(target, rel=0.02)
+
+
+def test_structure_bounds_the_plain_ratio() -> None:
+    chosen = MICROSCOPES["reference"].settings("er").changed(snr=30, snr_sigma="background")
+    with pytest.raises(BadInput, match=r"the image has .*lower the background, the haze or the SNR"):
+        synthesise("er", chosen, seed=3, index=0, shape=(128, 128))

@@ -10,12 +10,14 @@ explicit, because a synthetic image knows its truth:
   noise (theirs too), dark current, multiplication, readout, fixed pattern and rounding are.
 
 The plain ratio with the standard deviation of the background as it is, which is what one can measure on real images,
-is recorded beside it as ``with_structure``. On flat backgrounds the two agree.
+is recorded beside it as ``with_structure``; with ``sigma="background"`` the light is set by that one instead. On flat
+backgrounds the two agree; structure bounds the plain ratio however much light there is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from anyscope.microscope.settings import Camera
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+Sigma = Literal["noise", "background"]
 
 _CLOSE = 1e-3
 _STEPS = 24
@@ -77,7 +80,12 @@ class Exposure:
 
 
 def expose_to_snr(
-    camera: Camera, relative: Floats, foreground: Mask, target: float, generator: np.random.Generator
+    camera: Camera,
+    relative: Floats,
+    foreground: Mask,
+    target: float,
+    generator: np.random.Generator,
+    sigma: Sigma = "noise",
 ) -> Exposure:
     """Choose the light so that this very image, with its own noise, has the SNR ``target`` (to 0.1 % where possible).
 
@@ -93,11 +101,12 @@ def expose_to_snr(
         foreground: Mask of the image (y, x); the rest is background.
         target: SNR as defined in this module.
         generator: Source of all noise.
+        sigma: Whether sigma_bg is that of the ``noise`` or of the ``background`` as it is.
 
     Raises:
         BadInput: No light gives that SNR with this camera (it saturates, or there is no contrast or background).
     """
-    frame = _Frame(camera, relative, foreground, generator)
+    frame = _Frame(camera, relative, foreground, generator, sigma)
     start = _light_in_theory(camera, relative, foreground, target)
     # One frame's sigma_bg scatters by 1 / sqrt(2 n) and its contrast by sigma / sqrt(n): a bracket several times wider.
     inside = int(foreground.sum())
@@ -113,7 +122,7 @@ def expose_to_snr(
                 f"snr {target:g}",
                 f"more light than {high.light:.3g} photons per unit signal does not help, the image has {high.snr:.3g}",
                 "an SNR within the reach of the camera",
-                "raise full_well_e, bits or gain_e_per_dn, or lower the background or the SNR",
+                "raise full_well_e, bits or gain_e_per_dn, or lower the background, the haze or the SNR",
             )
         low, high = high, frame.brighter(high, high.light * (1 + 2 * width))
     best = min((low, high), key=lambda state: abs(state.snr - target))
@@ -167,8 +176,11 @@ class _State:
 class _Frame:
     """One realisation of all noise, as a function of the light."""
 
-    def __init__(self, camera: Camera, relative: Floats, foreground: Mask, generator: np.random.Generator) -> None:
+    def __init__(
+        self, camera: Camera, relative: Floats, foreground: Mask, generator: np.random.Generator, sigma: Sigma
+    ) -> None:
         self._camera = camera
+        self._sigma = sigma
         self._rate = relative.astype(np.float64) * camera.quantum_efficiency
         self._foreground = foreground
         self._generator = generator
@@ -207,5 +219,6 @@ class _Frame:
         self, light: float, electrons: sensor.Electrons, charge: sensor.Electrons, multiplied: NDArray[np.float64]
     ) -> _State:
         image = sensor.digitise(self._camera, multiplied, self._read_noise)
-        measured = snr(image, self._foreground, ~self._foreground, self._relative_image * light)
+        expected = self._relative_image * light if self._sigma == "noise" else None
+        measured = snr(image, self._foreground, ~self._foreground, expected)
         return _State(light, electrons, charge, multiplied, image, measured)

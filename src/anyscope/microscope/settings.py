@@ -166,6 +166,8 @@ class MicroscopeSettings(Settings):
         optics, illumination, camera: Its parts.
         snr: Signal-to-noise ratio of the image, which sets the amount of light; see
             :func:`anyscope.microscope.exposure.expose_to_snr` for its definition.
+        snr_sigma: Whether the SNR is that over the ``noise`` of the background, or over the ``background`` as it is, haze
+            and skirts of objects included, as one would measure it on a real image.
         photons: Instead of ``snr``: mean number of photons of a foreground pixel, background included.
     """
 
@@ -173,6 +175,7 @@ class MicroscopeSettings(Settings):
     illumination: Illumination = Illumination()
     camera: Camera = Camera()
     snr: Annotated[float, Field(gt=0, le=1000)] | None = 8.0
+    snr_sigma: Literal["noise", "background"] = "noise"
     photons: Annotated[float, Field(gt=0, le=1e9)] | None = None
 
     @model_validator(mode="after")

@@ -71,7 +71,7 @@ def synthesise(
     foreground = labels > 0
     noise = generator(seed, "noise", index)
     if settings.snr is not None:
-        exposure = expose_to_snr(camera, relative, foreground, settings.snr, noise)
+        exposure = expose_to_snr(camera, relative, foreground, settings.snr, noise, settings.snr_sigma)
     else:
         exposure = _expose_to_photons(settings, relative, foreground, noise)
     signal = sensor.bin_sum(relative * np.float32(exposure.light), camera.binning)
