@@ -94,6 +94,7 @@ def read_plane(page: Any, number: int, box: Box, path: Path) -> Array:
         options = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
     out = np.empty([part.stop - part.start for part in box], np.dtype(key.dtype))
     touched = [range(part.start // step, -(-part.stop // step)) for part, step in zip(box, chunk, strict=True)]
+    decode = key.decode  # made before the loop, since making it moves the position in the file
     file = page.parent.filehandle
     for cell in itertools.product(*touched):
         index = int(np.ravel_multi_index(cell, grid))
@@ -101,7 +102,7 @@ def read_plane(page: Any, number: int, box: Box, path: Path) -> Array:
         if not offset or not n_bytes or offset + n_bytes > file.size:
             raise BadInput(path, f"data of plane {number} are missing or cut off", remedy=_CUT_OFF)
         file.seek(offset)
-        decoded, _, _ = key.decode(file.read(n_bytes), index, **options)
+        decoded, _, _ = decode(file.read(n_bytes), index, **options)
         # Decoded segments have axes (depth, y, x, samples); a plane with one sample or depth 1 leaves those out.
         wanted = [min(step, length - at * step) for at, step, length in zip(cell, chunk, key.shape, strict=True)]
         if key.is_tiled:
