@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,12 @@ def _hdf5(**options: Any) -> Maker:
             ]
 
     return make
+
+
+def _ilastik(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("exported_data", data=_stack()[..., None], chunks=(3, 40, 50, 1), compression=4)
+        dataset.attrs["axistags"] = json.dumps({"axes": [{"key": key, "typeFlags": 2} for key in "zyxc"]})
 
 
 def _mrc(path: Path) -> None:
@@ -99,6 +106,7 @@ FILES: dict[str, Maker] = {
     "chunked.h5": _hdf5(chunks=(2, 20, 50), compression="gzip", shuffle=True),
     "checked.h5": _hdf5(chunks=(3, 40, 50), compression="lzf", fletcher32=True),
     "ours.h5": lambda path: write_image(path, _stack("f2")[None]),
+    "ilastik.h5": _ilastik,
     "volume.mrc": _mrc,
     "v2.zarr": _zarr(2),
     "v3.zarr": _zarr(3),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import struct
-import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from anyscope.errors import BadInput
 from anyscope.images.limits import array_bytes, refuse_beyond_memory
 from anyscope.images.readers.tiff_metadata import count_planes, voxel_size
 from anyscope.images.readers.tiff_pages import check_pages, count_pages, read_plane
+from anyscope.images.remarks import listening
 from anyscope.images.stored import Array, Box, Location, Reader, Stored
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class TiffReader(Reader):
 
     def find(self, location: Location) -> Stored:
         n_pages = count_pages(location.path)
-        with _listening() as remarks, _opened(location.path) as tiff:
+        with listening("tifffile", "imagecodecs") as remarks, _opened(location.path) as tiff:
             refuse_beyond_memory(location.path, "the list of planes in its metadata", count_planes(tiff) * 64)
             series = _only_series(tiff, location.path)
             check_pages(series, location.path)
@@ -82,7 +81,7 @@ class TiffReader(Reader):
         return Stored(tuple(series.shape), dtype, letters, sizes, rgb, notes)
 
     def load(self, location: Location, stored: Stored, box: Box) -> Array:
-        with _listening(), _opened(location.path) as tiff:
+        with listening("tifffile", "imagecodecs"), _opened(location.path) as tiff:
             series = _only_series(tiff, location.path)
             if tuple(series.shape) != stored.shape:
                 raise BadInput(location.path, "changed while it was read")
@@ -130,29 +129,3 @@ def _opened(path: Path) -> Iterator[TiffFile]:
 
     with TiffFile(path, _multifile=False) as tiff:
         yield tiff
-
-
-class _Remarks(logging.Handler):
-    """Collects what tifffile logs in one thread."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.remarks: list[str] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.remarks.append(" ".join(record.getMessage().split()))
-
-
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    """Keep the log of tifffile off the terminal and hand its remarks to the caller."""
-    logger: Any = logging.getLogger("tifffile")
-    handler = _Remarks()
-    logger.propagate = False
-    logger.addHandler(handler)
-    try:
-        yield handler.remarks
-    finally:
-        logger.removeHandler(handler)
