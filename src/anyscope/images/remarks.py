@@ -8,34 +8,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class _Remarks(logging.Handler):
-    """Collects the warnings of one thread."""
+class _Remarks(logging.Filter):
+    """Takes the warnings of one thread out of a log."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self.remarks: list[str] = []
         self._thread = threading.get_ident()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.remarks.append(" ".join(record.getMessage().split()))
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.thread != self._thread or record.levelno < logging.WARNING:
+            return True
+        self.remarks.append(" ".join(record.getMessage().split()))
+        return False
 
 
 @contextmanager
 def listening(*loggers: str) -> Iterator[list[str]]:
-    """Keep these loggers off the terminal and hand their remarks to the caller.
+    """Keep the warnings of these loggers off the terminal and hand them to the caller.
 
     >>> with listening("tifffile") as remarks:
     ...     logging.getLogger("tifffile").warning("a tag is odd")
     >>> remarks
     ['a tag is odd']
     """
-    handler = _Remarks()
+    listener = _Remarks()
     for name in loggers:
-        logging.getLogger(name).propagate = False
-        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).addFilter(listener)
     try:
-        yield handler.remarks
+        yield listener.remarks
     finally:
         for name in loggers:
-            logging.getLogger(name).removeHandler(handler)
+            logging.getLogger(name).removeFilter(listener)

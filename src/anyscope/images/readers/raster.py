@@ -129,11 +129,18 @@ class PngReader(_RasterReader):
 _PNG_BANDS = {2: 3, 4: 2, 6: 4}
 """Bands by colour type of PNG: RGB, grey with alpha, RGBA."""
 
+_PNG_TAIL = 1 << 16
+"""The last chunk lies within so many bytes of the end, whatever some programs append."""
+
 
 def _png_header(path: Path) -> tuple[int, int, int, int]:
     """Width, height, bits and colour type; refused where deflate (at most 1032 to 1) cannot give so many pixels."""
     with open(path, "rb") as handle:
         head = handle.read(26)
+        handle.seek(max(0, path.stat().st_size - _PNG_TAIL))
+        tail = handle.read()
+    if b"IEND" not in tail:
+        raise ValueError("its end is missing")
     if len(head) < 26 or head[12:16] != b"IHDR":
         raise ValueError("the header is missing")
     width, height, bits, kind = struct.unpack(">IIBB", head[16:26])

@@ -57,6 +57,9 @@ class TiffReader(Reader):
         with listening("tifffile", "imagecodecs") as remarks, _opened(location.path) as tiff:
             refuse_beyond_memory(location.path, "the list of planes in its metadata", count_planes(tiff) * 64)
             series = _only_series(tiff, location.path)
+            if any(page is None for page in series.pages):
+                found = f"has {n_pages} pages, but its metadata describe {len(series.pages)} planes"
+                raise BadInput(location.path, found, "a whole image in one file", "convert it to a single file")
             check_pages(series, location.path)
             page = series.keyframe
             letters = series.axes.lower()
@@ -67,14 +70,12 @@ class TiffReader(Reader):
                 letters = letters.replace("s", "c") if "c" not in letters else letters
             sizes, notes = voxel_size(tiff)
             dtype = np.dtype(series.dtype)
+        if tiff.is_ome and series.kind != "ome":
+            notes += ("its OME metadata are damaged or describe several files: read as a plain TIFF",)
         if page.photometric == _PALETTE:
             notes += ("colour map left out: numbers are read as they are stored",)
         if page.photometric == _WHITE_IS_ZERO:
             notes += ("the file says that 0 is white: numbers are read as they are stored",)
-        for remark in remarks:
-            if "zeroed" in remark:
-                found = f"has {n_pages} pages, but its metadata describe more"
-                raise BadInput(location.path, found, "a whole image in one file", "convert it to a single file")
         notes += tuple(f"damaged metadata passed over ({remark[:100]})" for remark in remarks[:3])
         known = set("zyxcst")
         letters = "".join(letter if letter in known else "?" for letter in letters)
