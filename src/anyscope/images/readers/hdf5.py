@@ -9,6 +9,7 @@ import numpy as np
 
 from anyscope.errors import BadInput
 from anyscope.images.limits import array_bytes, refuse_impossible
+from anyscope.images.readers.hdf5_heaps import check_heaps
 from anyscope.images.stored import Array, Box, Location, Reader, Stored
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Hdf5Reader(Reader):
         with h5py.File(location.path, "r") as file:
             inside = location.inside or _only_dataset(file, location)
             dataset = _dataset(file, inside, location)
-            attributes = dict(dataset.attrs)
+            attributes = _attributes(dataset, location)
             notes: tuple[str, ...] = () if location.inside else (f"data set {inside}",)
             if dataset.chunks is not None:
                 expected = int(np.prod([-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]))
@@ -99,6 +100,17 @@ def _only_dataset(file: h5py.File, location: Location) -> str:
 
 def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+_ATTRIBUTES = ("axes", "axistags", "element_size_um", "resolution")
+
+
+def _attributes(dataset: h5py.Dataset, location: Location) -> dict[str, Any]:
+    """The attributes that say something about axes and sizes."""
+    names = [name for name in _ATTRIBUTES if name in dataset.attrs]
+    if any(dataset.attrs.get_id(name).dtype.kind == "O" for name in names):
+        check_heaps(location.path)
+    return {name: dataset.attrs[name] for name in names}
 
 
 def _axes(attributes: dict[str, Any], dataset: h5py.Dataset) -> str | None:

@@ -29,30 +29,30 @@ class MrcReader(Reader):
         )
 
     def errors(self) -> tuple[type[Exception], ...]:
-        return ValueError, OSError, TypeError, KeyError, OverflowError, RuntimeWarning
+        return ValueError, OSError, TypeError, KeyError, OverflowError
 
     def find(self, location: Location) -> Stored:
-        with _mapped(location.path) as mrc:
+        with _mapped(location.path) as (mrc, notes):
             data = mrc.data
             if data is None:
                 raise ValueError("the header does not describe an array that fits the file")
             letters = {2: "yx", 3: "zyx"}.get(data.ndim)
             sizes = {letter: float(mrc.voxel_size[letter]) * 0.1 for letter in "zyx"}
-            return Stored(data.shape, data.dtype, letters, sizes)
+            return Stored(data.shape, data.dtype, letters, sizes, notes=notes)
 
     def load(self, location: Location, stored: Stored, box: Box) -> Array:  # noqa: ARG002
-        with _mapped(location.path) as mrc:
+        with _mapped(location.path) as (mrc, _):
             array: Array = np.array(mrc.data[box])
             return array
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[Any]:
-    """The file in memory; whatever mrcfile would only warn of is an error."""
+def _mapped(path: Path) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """The file in memory, and what mrcfile warns of, such as bytes after the array."""
     import mrcfile
 
-    with _WARNINGS, warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
+    with _WARNINGS, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", RuntimeWarning)
         mrc = mrcfile.mmap(path, mode="r")
     with mrc:
-        yield mrc
+        yield mrc, tuple(str(warning.message) for warning in warned)

@@ -151,7 +151,7 @@ def _level(folder: Path, multiscale: Any, number: int) -> Chosen:
         factor = nm_per_unit(unit) if isinstance(unit, str) else None
         if letter in "zyx" and factor is not None:
             sizes[letter] = scale * factor
-        elif letter in "yx" and transformations:
+        elif letter in "yx" and scale != 1:
             notes.append(f"scale {scale:g} along {letter} has no unit of length: left out")
     datasets = len(multiscale["datasets"])
     if datasets > 1:

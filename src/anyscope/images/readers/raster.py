@@ -14,6 +14,7 @@ import numpy as np
 
 from anyscope.errors import BadInput
 from anyscope.images.limits import refuse_beyond_memory, refuse_impossible
+from anyscope.images.remarks import listening
 from anyscope.images.stored import Array, Box, Location, Reader, Stored
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class _RasterReader(Reader):
         if frames > 1:
             raise BadInput(location.path, f"is an animation of {frames} frames", "one image", "save the frames as TIFF")
         dtype, axes = _PIXELS[mode]
-        notes = (f"{image.mode} colours converted to {mode}",) if image.mode != mode else ()
+        notes = (f"colours stored as {image.mode} read as {mode}",) if image.mode != mode else ()
         bands = len(mode) if axes == "yxs" else 1
         shape = (height, width, bands) if axes == "yxs" else (height, width)
         return Stored(shape, dtype, axes, rgb=axes == "yxs", notes=notes)
@@ -108,7 +109,10 @@ class PngReader(_RasterReader):
         if bits == 16 and kind in _PNG_BANDS:
             from imagecodecs import png_decode
 
-            array: Array = png_decode(location.path.read_bytes())
+            with listening("imagecodecs") as remarks:
+                array: Array = png_decode(location.path.read_bytes())
+            if remarks:  # such as a wrong check sum
+                raise ValueError(remarks[0])
             return array[box]
         array = super().load(location, stored, box)
         if location.labels and kind == 0 and bits in (2, 4):
@@ -125,11 +129,18 @@ class PngReader(_RasterReader):
 _PNG_BANDS = {2: 3, 4: 2, 6: 4}
 """Bands by colour type of PNG: RGB, grey with alpha, RGBA."""
 
+_PNG_TAIL = 1 << 16
+"""The last chunk lies within so many bytes of the end, whatever some programs append."""
+
 
 def _png_header(path: Path) -> tuple[int, int, int, int]:
     """Width, height, bits and colour type; refused where deflate (at most 1032 to 1) cannot give so many pixels."""
     with open(path, "rb") as handle:
         head = handle.read(26)
+        handle.seek(max(0, path.stat().st_size - _PNG_TAIL))
+        tail = handle.read()
+    if b"IEND" not in tail:
+        raise ValueError("its end is missing")
     if len(head) < 26 or head[12:16] != b"IHDR":
         raise ValueError("the header is missing")
     width, height, bits, kind = struct.unpack(">IIBB", head[16:26])

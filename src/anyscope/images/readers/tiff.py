@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import struct
-import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from anyscope.errors import BadInput
 from anyscope.images.limits import array_bytes, refuse_beyond_memory
 from anyscope.images.readers.tiff_metadata import count_planes, voxel_size
 from anyscope.images.readers.tiff_pages import check_pages, count_pages, read_plane
+from anyscope.images.remarks import listening
 from anyscope.images.stored import Array, Box, Location, Reader, Stored
 
 if TYPE_CHECKING:
@@ -55,9 +54,12 @@ class TiffReader(Reader):
 
     def find(self, location: Location) -> Stored:
         n_pages = count_pages(location.path)
-        with _listening() as remarks, _opened(location.path) as tiff:
+        with listening("tifffile", "imagecodecs") as remarks, _opened(location.path) as tiff:
             refuse_beyond_memory(location.path, "the list of planes in its metadata", count_planes(tiff) * 64)
             series = _only_series(tiff, location.path)
+            if any(page is None for page in series.pages):
+                found = f"has {n_pages} pages, but its metadata describe {len(series.pages)} planes"
+                raise BadInput(location.path, found, "a whole image in one file", "convert it to a single file")
             check_pages(series, location.path)
             page = series.keyframe
             letters = series.axes.lower()
@@ -68,21 +70,19 @@ class TiffReader(Reader):
                 letters = letters.replace("s", "c") if "c" not in letters else letters
             sizes, notes = voxel_size(tiff)
             dtype = np.dtype(series.dtype)
+        if tiff.is_ome and series.kind != "ome":
+            notes += ("its OME metadata are damaged or describe several files: read as a plain TIFF",)
         if page.photometric == _PALETTE:
             notes += ("colour map left out: numbers are read as they are stored",)
         if page.photometric == _WHITE_IS_ZERO:
             notes += ("the file says that 0 is white: numbers are read as they are stored",)
-        for remark in remarks:
-            if "zeroed" in remark:
-                found = f"has {n_pages} pages, but its metadata describe more"
-                raise BadInput(location.path, found, "a whole image in one file", "convert it to a single file")
         notes += tuple(f"damaged metadata passed over ({remark[:100]})" for remark in remarks[:3])
         known = set("zyxcst")
         letters = "".join(letter if letter in known else "?" for letter in letters)
         return Stored(tuple(series.shape), dtype, letters, sizes, rgb, notes)
 
     def load(self, location: Location, stored: Stored, box: Box) -> Array:
-        with _listening(), _opened(location.path) as tiff:
+        with listening("tifffile", "imagecodecs"), _opened(location.path) as tiff:
             series = _only_series(tiff, location.path)
             if tuple(series.shape) != stored.shape:
                 raise BadInput(location.path, "changed while it was read")
@@ -130,29 +130,3 @@ def _opened(path: Path) -> Iterator[TiffFile]:
 
     with TiffFile(path, _multifile=False) as tiff:
         yield tiff
-
-
-class _Remarks(logging.Handler):
-    """Collects what tifffile logs in one thread."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.remarks: list[str] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.remarks.append(" ".join(record.getMessage().split()))
-
-
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    """Keep the log of tifffile off the terminal and hand its remarks to the caller."""
-    logger: Any = logging.getLogger("tifffile")
-    handler = _Remarks()
-    logger.propagate = False
-    logger.addHandler(handler)
-    try:
-        yield handler.remarks
-    finally:
-        logger.removeHandler(handler)

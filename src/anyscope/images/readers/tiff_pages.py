@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 _CUT_OFF = "the file is cut off or damaged; copy or export it again"
 _MAX_TAGS = 4096
+_TAG_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of one value by the type of a tag (TIFF 6.0, section 2, and BigTIFF)."""
 _MAX_RATIO = 1 << 17
 """No codec packs more: zstd puts at most 128 KiB of equal bytes into a block of 4."""
 
 
 def count_pages(path: Path) -> int:
-    """Number of pages in the chain; refused where the chain loops or leaves the file.
+    """Number of pages in the chain; refused where the chain loops or leaves the file, or a value lies outside of it.
 
-    tifffile finds only some loops, and drops the pages after a break in the chain.
+    tifffile finds only some loops, drops the pages after a break in the chain, and passes over values that are cut off.
     """
     size = path.stat().st_size
     with open(path, "rb") as handle:
@@ -41,14 +43,19 @@ def count_pages(path: Path) -> int:
             if offset in seen:
                 raise BadInput(path, f"its pages lead back to an earlier one after page {len(seen)}", remedy=_CUT_OFF)
             seen.add(offset)
-            handle.seek(offset) if offset < size else None
-            raw = handle.read(count_bytes) if offset < size else b""
+            handle.seek(min(offset, size))
+            raw = handle.read(count_bytes)
             (tags,) = struct.unpack(order + count_format, raw) if len(raw) == count_bytes else (0,)
-            handle.seek(offset + count_bytes + min(tags, _MAX_TAGS) * tag_bytes)
-            raw = handle.read(offset_bytes)
-            if not 0 < tags <= _MAX_TAGS or len(raw) < offset_bytes:
+            raw = handle.read(min(tags, _MAX_TAGS) * tag_bytes + offset_bytes)
+            if not 0 < tags <= _MAX_TAGS or len(raw) < tags * tag_bytes + offset_bytes:
                 raise BadInput(path, f"ends within page {len(seen)}", remedy=_CUT_OFF)
-            (offset,) = struct.unpack(order + offset_format, raw)
+            for code, kind, count, value in struct.iter_unpack(
+                f"{order}HH{offset_format * 2}", raw[: tags * tag_bytes]
+            ):
+                n_bytes = count * _TAG_BYTES.get(kind, 0)
+                if n_bytes > offset_bytes and value + n_bytes > size:
+                    raise BadInput(path, f"tag {code} of page {len(seen)} reaches beyond its end", remedy=_CUT_OFF)
+            (offset,) = struct.unpack_from(order + offset_format, raw, tags * tag_bytes)
     if not seen:
         raise BadInput(path, "holds no page", remedy=_CUT_OFF)
     return len(seen)
@@ -94,6 +101,7 @@ def read_plane(page: Any, number: int, box: Box, path: Path) -> Array:
         options = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
     out = np.empty([part.stop - part.start for part in box], np.dtype(key.dtype))
     touched = [range(part.start // step, -(-part.stop // step)) for part, step in zip(box, chunk, strict=True)]
+    decode = key.decode  # made before the loop, since making it moves the position in the file
     file = page.parent.filehandle
     for cell in itertools.product(*touched):
         index = int(np.ravel_multi_index(cell, grid))
@@ -101,7 +109,7 @@ def read_plane(page: Any, number: int, box: Box, path: Path) -> Array:
         if not offset or not n_bytes or offset + n_bytes > file.size:
             raise BadInput(path, f"data of plane {number} are missing or cut off", remedy=_CUT_OFF)
         file.seek(offset)
-        decoded, _, _ = key.decode(file.read(n_bytes), index, **options)
+        decoded, _, _ = decode(file.read(n_bytes), index, **options)
         # Decoded segments have axes (depth, y, x, samples); a plane with one sample or depth 1 leaves those out.
         wanted = [min(step, length - at * step) for at, step, length in zip(cell, chunk, key.shape, strict=True)]
         if key.is_tiled:

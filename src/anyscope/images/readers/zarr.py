@@ -44,7 +44,8 @@ class ZarrReader(Reader):
 
         # Parsing of metadata raises the plain Python errors; codecs raise RuntimeError and the errors of their modules.
         plain = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, NotImplementedError)
-        codecs = (RuntimeError, OSError, EOFError, zlib.error, lzma.LZMAError, ArithmeticError)
+        # Blosc has SystemError for negative sizes.
+        codecs = (RuntimeError, SystemError, OSError, EOFError, zlib.error, lzma.LZMAError, ArithmeticError)
         return (BaseZarrError, *plain, *codecs)
 
     def find(self, location: Location) -> Stored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from anyscope.geometry import VoxelSize
@@ -29,7 +30,7 @@ class Hdf5Writer(Writer):
         chunks = tuple(min(a, b) for a, b in zip(_CHUNK[-data.ndim :], data.shape, strict=True))
         with atomic_file(path) as temporary, h5py.File(temporary, "w") as file:
             dataset = file.create_dataset(what, data=data, chunks=chunks, compression="gzip", compression_opts=4)
-            dataset.attrs["axes"] = "czyx" if channels else "zyx"
+            dataset.attrs["axes"] = np.bytes_("czyx" if channels else "zyx")  # of fixed length: no heap to damage
             if voxel_size_nm is not None:
                 known = [size for size in voxel_size_nm if size is not None]
                 dataset.attrs["element_size_um"] = [size / 1000 for size in known]
