@@ -49,7 +49,7 @@ def morphology(
     if volume.ndim not in (2, 3):
         raise BadInput("labels", f"shape {volume.shape}", "the axes (z, y, x) or (y, x)")
     volume = volume[np.newaxis] if volume.ndim == 2 else volume
-    voxel = None if voxel_size_nm is None else _voxel_size(voxel_size_nm)
+    voxel = None if voxel_size_nm is None else as_voxel_size(voxel_size_nm)
     if per_slice:
         planes = [_measure(volume[z : z + 1], voxel) for z in range(volume.shape[0])]
         counts = [columns["id"].size for columns in planes]
@@ -74,24 +74,28 @@ def densities(labels: AnyLabels, voxel_size_nm: tuple[float | None, ...] | None 
         ``objects``, ``objects_per_megapixel``, ``foreground_fraction``, and if the voxel size is known
         ``objects_per_um2`` (one slice) or ``objects_per_um3``.
     """
-    volume = np.asarray(labels)
-    columns = morphology(volume, voxel_size_nm)
-    objects, pixels = columns["id"].size, max(volume.size, 1)
+    columns = morphology(labels, voxel_size_nm)
+    objects, pixels = columns["id"].size, max(labels.size, 1)
     result = {
         "objects": float(objects),
         "objects_per_megapixel": 1e6 * objects / pixels,
         "foreground_fraction": float(columns["size"].sum()) / pixels,
     }
     if voxel_size_nm is not None:
-        voxel = _voxel_size(voxel_size_nm)
-        flat = volume.ndim == 2 or volume.shape[0] == 1
-        depth_um = 1.0 if flat or voxel.z is None else voxel.z / 1e3
-        name = "objects_per_um2" if flat else "objects_per_um3"
-        result[name] = objects / (pixels * depth_um * voxel.y * voxel.x / 1e6)
+        voxel = as_voxel_size(voxel_size_nm)
+        if labels.ndim == 2 or labels.shape[0] == 1:
+            result["objects_per_um2"] = objects / (pixels * voxel.y * voxel.x * 1e-6)
+        elif voxel.z is not None:
+            result["objects_per_um3"] = objects / (pixels * voxel.z * voxel.y * voxel.x * 1e-9)
     return result
 
 
-def _voxel_size(sizes: tuple[float | None, ...]) -> VoxelSize:
+def as_voxel_size(sizes: tuple[float | None, ...]) -> VoxelSize:
+    """From (z, y, x) or (y, x) in nm, where z may be None.
+
+    Raises:
+        BadInput: Another size is unknown or not positive.
+    """
     known = [size for size in sizes if size is not None]
     if len(sizes) - len(known) > 1 or (len(sizes) > len(known) and (len(sizes) != 3 or sizes[0] is not None)):
         raise BadInput("voxel size", f"{sizes}", "numbers in nm; only z may be unknown")

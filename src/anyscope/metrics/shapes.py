@@ -97,6 +97,13 @@ def hull_areas(offset: Integers, rows: Integers, left: Integers, right: Integers
 
 
 @njit(cache=True, nogil=True)
+def _not_convex(ys: Integers, xs: Integers, count: int, y: int, x: int) -> bool:
+    """Whether the last of ``count`` corners lies on or behind the line from the one before it to (y, x)."""
+    last, before = count - 1, count - 2
+    return (xs[last] - xs[before]) * (y - ys[before]) >= (x - xs[before]) * (ys[last] - ys[before])
+
+
+@njit(cache=True, nogil=True)
 def _envelope(edge: Integers, present: Integers, sign: int) -> Integers:
     """First column in the hull of each row; with ``sign`` -1 minus the last one."""
     height = edge.size
@@ -111,10 +118,7 @@ def _envelope(edge: Integers, present: Integers, sign: int) -> Integers:
                 if xs[count - 1] <= x:
                     continue
                 count -= 1
-            while count >= 2 and (
-                (xs[count - 1] - xs[count - 2]) * (y - ys[count - 2])
-                >= (x - xs[count - 2]) * (ys[count - 1] - ys[count - 2])
-            ):
+            while count >= 2 and _not_convex(ys, xs, count, y, x):
                 count -= 1
             ys[count], xs[count] = y, x
             count += 1

@@ -143,7 +143,7 @@ class Isbi2012(EvaluationProtocol):
 
     Traps: higher is better, unlike the errors of the older ISBI 2012 leader board. The challenge thresholds a boundary
     probability at many values and keeps the best; here the prediction is scored as it is. A mask (labels 0 and 1 only)
-    is split into its components first, so an instance prediction with a single object is too. One missing boundary
+    is split into its components first, so a prediction of one object in all is too. One missing boundary
     pixel merges two neurites: the score can jump.
     """
 
@@ -167,11 +167,10 @@ class Isbi2012(EvaluationProtocol):
 
     def _measure(self, volumes: Volumes) -> Counts:
         counts = []
+        split_reference, split_prediction = is_mask(volumes.reference), is_mask(volumes.prediction)
         for plane in volumes.slices():
-            reference, prediction = (
-                thin_borders(components(plane.reference)),
-                thin_borders(components(plane.prediction)),
-            )
+            reference = thin_borders(components(plane.reference) if split_reference else plane.reference)
+            prediction = thin_borders(components(plane.prediction) if split_prediction else plane.prediction)
             scored = ~np.isin(plane.reference, list(self.ignore))
             table = contingency(reference, prediction, valid=scored)
             sums = {"partition": sums_array(partition_sums(table, "singletons"))}
@@ -183,17 +182,20 @@ class Isbi2012(EvaluationProtocol):
         return {"v_rand": v_rand(sums), "v_info": v_info(sums)}
 
 
-def components(labels: AnyLabels) -> AnyLabels:
-    """The face-connected components of a mask (no label above 1), as (z, y, x) labels; other labels as they are.
+def is_mask(labels: AnyLabels) -> bool:
+    """Whether no label is above 1.
 
-    Args:
-        labels: (1, y, x).
+    Raises:
+        BadInput: A label is negative.
     """
+    if labels.min() < 0:
+        raise BadInput("labels", "negative values", "integers of at least 0")
+    return bool(labels.max() <= 1)
+
+
+def components(mask: AnyLabels) -> AnyLabels:
+    """The face-connected components of a mask (1, y, x) as labels."""
     import cc3d
 
-    if labels.size and labels.min() < 0:
-        raise BadInput("labels", "negative values", "integers of at least 0")
-    if not labels.size or labels.max() > 1:
-        return labels
-    found: AnyLabels = cc3d.connected_components(np.ascontiguousarray(labels[0], np.uint8), connectivity=4)
+    found: AnyLabels = cc3d.connected_components(np.ascontiguousarray(mask[0], np.uint8), connectivity=4)
     return found[np.newaxis]

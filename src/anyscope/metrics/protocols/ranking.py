@@ -39,7 +39,7 @@ class MitoEm(EvaluationProtocol):
             "ignored": self._ignored() + "; predicted objects keep only their pixels elsewhere",
             "dimensions": "3D: an object is what carries one id in the whole image",
             "score": "mean foreground probability of the object where a probability is given, else its size in voxels",
-            "threshold": "AP: IoU of at least the threshold, interpolated at 101 recalls; accuracy: above the threshold",
+            "threshold": "AP: IoU of at least the threshold, interpolated at 101 recalls; accuracy: above it",
             "size ranges": "small up to 5000 voxels, medium up to 15000, large above",
             "predicted 0": "background",
         }
@@ -66,9 +66,8 @@ class MitoEm(EvaluationProtocol):
         at_75 = THRESHOLDS.index(0.75)
         named = {"ap": float(precision[:, 0].mean()), "ap_50": float(precision[0, 0])}
         named["ap_75"] = float(precision[at_75, 0])
-        named |= {
-            f"ap_75_{name}": float(precision[at_75, column]) for column, name in enumerate(MITOEM_RANGES) if column
-        }
+        by_size = dict(zip(MITOEM_RANGES, precision[at_75].tolist(), strict=True))
+        named |= {f"ap_75_{name}": value for name, value in by_size.items() if name != "all"}
         return named | match_accuracies(stored_matches(counts))
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Task
 from anyscope.errors import BadInput
-from anyscope.geometry import VoxelSize
 from anyscope.metrics.contingency import contingency
+from anyscope.metrics.morphology import as_voxel_size
 from anyscope.metrics.overlap import ratio
 from anyscope.metrics.protocols.base import Counts, EvaluationProtocol, Volumes, is_empty
 from anyscope.metrics.surface import (
@@ -38,9 +38,7 @@ class Surface(EvaluationProtocol):
     name: ClassVar[str] = "surface"
     task: ClassVar[Task] = "semantic"
     summary: ClassVar[str] = "boundary F1, 95 % Hausdorff distance, average surface distance of masks"
-    source: ClassVar[str] = (
-        "Csurka et al., BMVC 2013; Heimann et al., IEEE Transactions on Medical Imaging 28:1251 (2009)"
-    )
+    source: ClassVar[str] = "Csurka et al., BMVC 2013; Heimann et al., IEEE Trans. Medical Imaging 28:1251 (2009)"
     headline: ClassVar[str] = "boundary_f1"
     errors: ClassVar[frozenset[str]] = frozenset({"hausdorff95", "average_surface_distance"})
 
@@ -61,16 +59,13 @@ class Surface(EvaluationProtocol):
 
     def _measure(self, volumes: Volumes) -> Counts:
         table = contingency(volumes.reference, volumes.prediction, self.ignore)
-        known = [size for size in volumes.voxel_size_nm or () if size is not None]
-        voxel = VoxelSize.of(known) if known else None
+        voxel = None if volumes.voxel_size_nm is None else as_voxel_size(volumes.voxel_size_nm)
         scored = ~np.isin(volumes.reference, list(self.ignore))
         masks = (volumes.reference != 0) & scored, (volumes.prediction != 0) & scored
         if voxel is not None and voxel.z is not None:
             parts, spacing = [masks], (voxel.z, voxel.y, voxel.x)
         else:
-            parts = [
-                (reference[np.newaxis], prediction[np.newaxis]) for reference, prediction in zip(*masks, strict=True)
-            ]
+            parts = [(masks[0][z : z + 1], masks[1][z : z + 1]) for z in range(len(masks[0]))]
             spacing = (1.0, 1.0, 1.0) if voxel is None else (1.0, voxel.y, voxel.x)
         tolerance = self.tolerance_px * (1.0 if voxel is None else voxel.in_plane)
         counts = [self._part(reference, prediction, spacing, tolerance) for reference, prediction in parts]
