@@ -100,7 +100,7 @@ def hull_areas(offset: Integers, rows: Integers, left: Integers, right: Integers
 def _not_convex(ys: Integers, xs: Integers, count: int, y: int, x: int) -> bool:
     """Whether the last of ``count`` corners lies on or behind the line from the one before it to (y, x)."""
     last, before = count - 1, count - 2
-    return (xs[last] - xs[before]) * (y - ys[before]) >= (x - xs[before]) * (ys[last] - ys[before])
+    return bool((xs[last] - xs[before]) * (y - ys[before]) >= (x - xs[before]) * (ys[last] - ys[before]))
 
 
 @njit(cache=True, nogil=True)

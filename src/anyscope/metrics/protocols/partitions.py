@@ -53,7 +53,7 @@ class Snemi3d(EvaluationProtocol):
     summary: ClassVar[str] = "Adapted Rand error in 3D, on the official crop"
     source: ClassVar[str] = "SNEMI3D challenge (2013); Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015)"
     headline: ClassVar[str] = "adapted_rand_error"
-    errors: ClassVar[frozenset[str]] = frozenset({"adapted_rand_error", "adapted_rand_error_one_segment"})
+    errors: ClassVar[frozenset[str]] = frozenset({"adapted_rand_error", "adapted_rand_error_scikit_image"})
 
     @property
     def conventions(self) -> dict[str, str]:
@@ -63,7 +63,7 @@ class Snemi3d(EvaluationProtocol):
             "crop": "z 25:100, y and x 97:928 where the shape is 100 x 1024 x 1024, otherwise none",
             "threshold": "none",
             "predicted 0": "near-singletons, as in the challenge's script: their share of all pixels is added to the "
-            "sums of squares; in adapted_rand_error_one_segment they are one segment, as in scikit-image",
+            "sums of squares; adapted_rand_error_scikit_image takes them as one segment",
         }
 
     def _measure(self, volumes: Volumes) -> Counts:
@@ -81,11 +81,12 @@ class Snemi3d(EvaluationProtocol):
 
     def _scores(self, counts: Counts) -> dict[str, float]:
         script = adapted_rand(stored_sums(counts.sums["script"]))
+        scikit_image = adapted_rand(stored_sums(counts.sums["segment"]), self_pairs=False)
         return {
             "adapted_rand_error": script.error,
             "adapted_rand_precision": script.precision,
             "adapted_rand_recall": script.recall,
-            "adapted_rand_error_one_segment": adapted_rand(stored_sums(counts.sums["segment"])).error,
+            "adapted_rand_error_scikit_image": scikit_image.error,
             "images_cropped": float(counts.sums["cropped"]),
         }
 
