@@ -130,8 +130,9 @@ def main() -> None:
     print(f"{'':<12}{'seconds':>10}{'above inputs':>16}{'first call':>13}")
     for name, result in results.items():
         print(f"{name:<12}{result['seconds']:>10.3f}{result['bytes'] / 2**30:>12.2f} GiB{result['first']:>11.2f} s")
-    parts = zip(("adapted_rand_error", "variation_of_information", "matching"), results["peers"]["scores"]["parts"])
-    print("peers: " + ", ".join(f"{part} {seconds:.2f} s" for part, seconds in parts))
+    parts = results["peers"]["scores"]["parts"]
+    named = zip(("adapted_rand_error", "variation_of_information", "matching"), parts, strict=True)
+    print("peers: " + ", ".join(f"{part} {seconds:.2f} s" for part, seconds in named))
     mine, theirs = results["anyscope"]["scores"], results["peers"]["scores"]
     apart = max(np.abs(np.subtract(mine[score], theirs[score])).max() for score in mine)
     print(f"largest difference of a score: {apart:.1e}")
