@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anyscope.metrics.contingency import Contingency, contingency, merge
 from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_counts, evaluate_pairs
+from anyscope.metrics.morphology import densities, morphology
 from anyscope.metrics.protocols import PROTOCOLS, Counts, EvaluationProtocol
 
 __all__ = [
@@ -17,4 +18,6 @@ __all__ = [
     "Evaluation",
     "evaluate_pairs",
     "evaluate_counts",
+    "morphology",
+    "densities",
 ]

@@ -100,15 +100,20 @@ class RandScores:
     recall: float
 
 
-def adapted_rand(sums: PartitionSums) -> RandScores:
+def adapted_rand(sums: PartitionSums, self_pairs: bool = True) -> RandScores:
     """Adapted Rand error; NaN without scored pixels.
+
+    Args:
+        sums: Of one image or several.
+        self_pairs: Count the pair of each pixel with itself, as the challenges' scripts do; scikit-image does not.
 
     Source: SNEMI3D challenge; Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015).
     """
-    precision = ratio(sums.squares_both, sums.squares_prediction)
-    recall = ratio(sums.squares_both, sums.squares_reference)
-    f_score = ratio(2 * sums.squares_both, sums.squares_prediction + sums.squares_reference)
-    return RandScores(1 - f_score, precision, recall)
+    apart = 0.0 if self_pairs else sums.pixels
+    both, reference, prediction = (
+        squares - apart for squares in (sums.squares_both, sums.squares_reference, sums.squares_prediction)
+    )
+    return RandScores(1 - ratio(2 * both, reference + prediction), ratio(both, prediction), ratio(both, reference))
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,26 @@ from __future__ import annotations
 from anyscope.metrics.protocols.base import Counts, EvaluationProtocol
 from anyscope.metrics.protocols.masks import Lucchi, Multiclass, Semantic
 from anyscope.metrics.protocols.objects import Dsb2018, Instances, Instances2d
+from anyscope.metrics.protocols.partitions import Cremi, Isbi2012, Snemi3d
+from anyscope.metrics.protocols.ranking import MitoEm
+from anyscope.metrics.protocols.surfaces import Surface
 from anyscope.registry import Registry
 
 PROTOCOLS: Registry[EvaluationProtocol] = Registry("protocol")
 
-_ENTRIES: tuple[type[EvaluationProtocol], ...] = (Semantic, Instances, Instances2d, Multiclass, Lucchi, Dsb2018)
+_ENTRIES: tuple[type[EvaluationProtocol], ...] = (
+    Semantic,
+    Instances,
+    Instances2d,
+    Multiclass,
+    Surface,
+    Lucchi,
+    Snemi3d,
+    MitoEm,
+    Isbi2012,
+    Dsb2018,
+    Cremi,
+)
 for _entry in _ENTRIES:
     PROTOCOLS.add(_entry.name, _entry())
 

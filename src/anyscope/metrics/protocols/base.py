@@ -118,17 +118,20 @@ class EvaluationProtocol(ABC):
         Raises:
             BadInput: Shapes differ, labels are not integers of at least 0, or probabilities are not in 0..1.
         """
+        for name, labels in (("reference labels", reference), ("predicted labels", prediction)):
+            if labels.dtype.kind not in "biu":
+                remedy = "convert them on purpose first"
+                raise BadInput(name, f"values of type {labels.dtype}", "integers (label ids)", remedy)
         if reference.shape != prediction.shape:
             found = f"shape {prediction.shape}"
             raise BadInput("predicted labels", found, f"that of the reference, {reference.shape}")
         if reference.ndim not in (2, 3):
             raise BadInput("reference labels", f"shape {reference.shape}", "the axes (z, y, x) or (y, x)")
+        if not reference.size:
+            raise BadInput("reference labels", f"no pixels: shape {reference.shape}", "at least one")
         checked = None if probability is None else checked_probability(probability, reference.shape)
-        return self._measure(
-            Volumes(
-                _volume(reference), _volume(prediction), voxel_size_nm, None if checked is None else _volume(checked)
-            )
-        )
+        weights = None if checked is None else _volume(checked)
+        return self._measure(Volumes(_volume(reference), _volume(prediction), voxel_size_nm, weights))
 
     def pool(self, counts: Sequence[Counts]) -> Counts:
         """Add the counts of several images, of which there must be at least one."""

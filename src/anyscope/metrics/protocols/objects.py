@@ -70,7 +70,7 @@ class Instances(EvaluationProtocol):
             "ignored": self._ignored() + "; predicted objects keep only their pixels elsewhere",
             "dimensions": self._dimensions(),
             "threshold": "an object matches where its IoU is above the threshold; PQ, SQ and F1 at .5",
-            "predicted 0": "background when matching; one segment for Adapted Rand and VOI",
+            "predicted 0": "background when matching; one segment for Adapted Rand and VOI, as in scikit-image",
             "reference 0": "background when matching; not scored by Adapted Rand and VOI",
             "log base": "2",
         }
@@ -94,7 +94,7 @@ class Instances(EvaluationProtocol):
             "f1_50": float(recognition_quality(matches)[0]),
             "panoptic_quality": float(panoptic_quality(matches)[0]),
             "segmentation_quality": float(segmentation_quality(matches)[0]),
-            "adapted_rand_error": adapted_rand(sums).error,
+            "adapted_rand_error": adapted_rand(sums, self_pairs=False).error,
             "voi_split": information.split,
             "voi_merge": information.merge,
             "foreground_iou": Overlap(*counts.sums["pixels"].tolist()).iou,
