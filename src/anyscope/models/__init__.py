@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anyscope.models.description import ModelDescription, describe_model, list_models
+    from anyscope.models.initialise import InitialisationReport, initialise
     from anyscope.models.segmenter import Segmenter, build_segmenter
     from anyscope.models.spec import DecoderSpec, SegmenterSpec
     from anyscope.models.storage import load_segmenter, save_segmenter
@@ -16,20 +18,30 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DecoderSpec": "spec",
+    "InitialisationReport": "initialise",
     "MODELS": "zoo",
+    "ModelDescription": "description",
     "Segmenter": "segmenter",
     "SegmenterSpec": "spec",
     "build_segmenter": "segmenter",
+    "describe_model": "description",
+    "initialise": "initialise",
+    "list_models": "description",
     "load_segmenter": "storage",
     "save_segmenter": "storage",
 }
 
 __all__ = [
     "DecoderSpec",
+    "InitialisationReport",
     "MODELS",
+    "ModelDescription",
     "Segmenter",
     "SegmenterSpec",
     "build_segmenter",
+    "describe_model",
+    "initialise",
+    "list_models",
     "load_segmenter",
     "save_segmenter",
 ]

@@ -27,7 +27,11 @@ def reaching_the_hub(subject: str) -> Iterator[None]:
     """
     import huggingface_hub.constants as hub
     import safetensors
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is that of the client's library
+        HTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
 
     offline = hub.HF_HUB_OFFLINE
     problem = "HF_HUB_OFFLINE is set" if offline else _unreachable(hub.ENDPOINT)
@@ -36,11 +40,9 @@ def reaching_the_hub(subject: str) -> Iterator[None]:
     try:
         yield
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        reason = problem or "the hub did not answer"
-        raise EnvironmentFault(
-            subject, f"are not in the cache and cannot be fetched ({reason})", remedy=remedy
-        ) from error
-    except (HfHubHTTPError, ConnectionError, TimeoutError) as error:
+        found = f"are not in the cache and cannot be fetched ({problem or 'the hub did not answer'})"
+        raise EnvironmentFault(subject, found, remedy=remedy) from error
+    except (HTTPError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EnvironmentFault(subject, f"cannot be fetched ({reason})", remedy=remedy) from error
     except safetensors.SafetensorError as error:

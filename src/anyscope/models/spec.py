@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, V
 
 from anyscope.contracts import HEADS, Task, head_channels
 from anyscope.errors import BadInput, Subject
-from anyscope.models.intensity import Intensity
+from anyscope.images import Intensity
 from anyscope.models.validation import explain
 
 VERSION = 1
@@ -73,7 +73,7 @@ class SegmenterSpec(BaseModel):
     classes: Annotated[int, Field(ge=2, le=1024)] = 2
     channels: Annotated[int, Field(ge=1, le=256)] = 1
     neighbours: Annotated[int, Field(ge=0, le=64)] = 0
-    intensity: Intensity = Field(default_factory=lambda: Intensity(kind="dtype"))
+    intensity: Intensity = Intensity()
     pixel_size_nm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     decoder: DecoderSpec | None = None
     weights: str = "random"

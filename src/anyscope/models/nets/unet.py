@@ -185,12 +185,23 @@ def _initialise(module: nn.Module) -> None:
         return
     if module.kernel_size == (3, 3):
         # a normal cut at two standard deviations has .8796 of the deviation it was cut from
-        deviation = (2 / (module.in_channels * 9)) ** 0.5 / 0.87962566103423978
-        nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+        _cut_normal(module.weight, (2 / (module.in_channels * 9)) ** 0.5 / 0.87962566103423978)
     else:
         nn.init.xavier_uniform_(module.weight)
     if module.bias is not None:
         nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def _cut_normal(weight: torch.Tensor, deviation: float) -> None:
+    """Fill with normal numbers, those beyond two deviations drawn again; much faster than trunc_normal_."""
+    weight.normal_(0, deviation)
+    flat = weight.view(-1)
+    outside = (flat.abs() > 2 * deviation).nonzero().flatten()
+    while len(outside):
+        again = torch.randn(len(outside)) * deviation
+        flat[outside] = again
+        outside = outside[again.abs() > 2 * deviation]
 
 
 def _stride(net: nn.Module) -> int:

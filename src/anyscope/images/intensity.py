@@ -1,0 +1,190 @@
+"""The intensity convention: images become float32 in 0..1 by one stated range for each image."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from anyscope.contracts import Unit
+from anyscope.errors import BadInput
+from anyscope.geometry import Roi
+from anyscope.images.image import Image
+
+MAX_VALUES = 1 << 24
+"""Images of up to so many values are looked at as a whole; of larger ones, about so many are sampled."""
+
+_MAX_BOXES = 64
+_BOX_SIDE = 2048
+_HUGE = 1e300
+"""Floats beyond this count as this, so that differences stay finite."""
+
+
+class Intensity(BaseModel):
+    """From which range an image is scaled to 0..1; taken once for each image, the same in training and prediction.
+
+    Args:
+        kind: ``dtype``: the full range of the integer type (floats must lie in 0..1 and stay as they are);
+            ``percentiles``: between two percentiles of the image's finite values; ``fixed``: between two given values.
+        low: Percentile (0..100) or value that becomes 0.
+        high: Percentile (0..100) or value that becomes 1.
+
+    >>> str(Intensity()), str(Intensity.parse("fixed:0,4095"))
+    ('percentiles:0.1,99.9', 'fixed:0,4095')
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["dtype", "percentiles", "fixed"] = "percentiles"
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_percentiles(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("kind", "percentiles") == "percentiles":
+            given = {key: value for key, value in data.items() if value is not None}
+            return {"low": 0.1, "high": 99.9, **given}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.low, self.high
+        if self.kind == "dtype":
+            if low is not None or high is not None:
+                raise ValueError("the range of the dtype has no low and high")
+        elif low is None or high is None or not math.isfinite(high - low) or low >= high:
+            raise ValueError(f"{self.kind} needs two finite numbers low < high, not {low} and {high}")
+        elif self.kind == "percentiles" and not 0 <= low < high <= 100:
+            raise ValueError(f"percentiles lie in 0..100, not {low} and {high}")
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> Intensity:
+        """From ``"dtype"``, ``"percentiles"``, ``"percentiles:LOW,HIGH"`` or ``"fixed:LOW,HIGH"``.
+
+        Raises:
+            BadInput: Anything else.
+        """
+        kind, colon, rest = text.strip().partition(":")
+        try:
+            if not colon and kind in ("dtype", "percentiles"):
+                return cls(kind=kind)  # type: ignore[arg-type]
+            low, high = (float(number) for number in rest.split(","))
+            return cls(kind=kind, low=low, high=high)  # type: ignore[arg-type]
+        except ValueError as error:
+            expected = '"dtype", "percentiles:0.1,99.9" or "fixed:0,255" with low < high'
+            raise BadInput("range", f"{text!r}", expected) from error
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "dtype" else f"{self.kind}:{self.low:.12g},{self.high:.12g}"
+
+    def range_of(self, image: Image, region: Roi | None = None) -> tuple[float, float]:
+        """The values that become 0 and 1, over all channels of an image.
+
+        Percentiles ignore NaN and infinities. They are exact up to :data:`MAX_VALUES` values; larger images are sampled
+        at evenly spaced boxes and pixels, the same ones every time, in memory that does not grow with the image.
+
+        Args:
+            image: The image.
+            region: Take the range from this part of it (z, y, x).
+
+        Raises:
+            BadInput: ``dtype`` for floats outside of 0..1, whose range no dtype tells.
+        """
+        if self.kind == "fixed":
+            return float(self.low or 0.0), float(self.high or 0.0)
+        if self.kind == "dtype" and image.dtype.kind == "b":
+            return 0.0, 1.0
+        if self.kind == "dtype" and image.dtype.kind in "iu":
+            limits = np.iinfo(image.dtype)
+            return float(limits.min), float(limits.max)
+        return self._range_among(sample(image, region), image)
+
+    def depends_on_values(self, image: Image) -> bool:
+        """Whether pixels have to be read to know the range."""
+        return self.kind == "percentiles" or (self.kind == "dtype" and image.dtype.kind == "f")
+
+    def _range_among(self, values: NDArray[Any], image: Image) -> tuple[float, float]:
+        if self.kind == "dtype":
+            if values.size and (values.min() < 0 or values.max() > 1):
+                found = f"float values from {values.min():g} to {values.max():g}"
+                remedy = "choose --range percentiles:0.1,99.9 or --range fixed:LOW,HIGH"
+                raise BadInput(image.path, found, "values in 0..1 for the range of the dtype", remedy)
+            return 0.0, 1.0
+        if not values.size:
+            return 0.0, 0.0
+        low, high = np.percentile(values, [self.low, self.high])
+        return float(low), float(high)
+
+
+def sample(image: Image, region: Roi | None = None) -> NDArray[Any]:
+    """Finite values of an image, flat: all of a small one, about :data:`MAX_VALUES` of a large one.
+
+    bool becomes uint8 and floats become float64, so that percentiles can be taken.
+    """
+    region = region or Roi.whole(image.shape[1:])
+    if image.shape[0] * region.size <= MAX_VALUES:
+        return _finite(image.read(region))
+    boxes = _boxes(region)
+    step = -(-len(boxes) // _MAX_BOXES)
+    # The middle of each run of boxes, so that the rim of the image does not weigh more than the rest.
+    boxes = boxes[step // 2 :: step]
+    n_values = image.shape[0] * sum(box.size for box in boxes)
+    stride = max(1, math.ceil(math.sqrt(n_values / MAX_VALUES)))
+    return np.concatenate([_finite(image.read(box)[..., ::stride, ::stride]) for box in boxes])
+
+
+def _boxes(region: Roi) -> list[Roi]:
+    """The region cut into single planes of at most 2048 x 2048 pixels."""
+    (z0, y0, x0), (z1, y1, x1) = region.start, region.stop
+    return [
+        Roi((z, y, x), (z + 1, min(y + _BOX_SIDE, y1), min(x + _BOX_SIDE, x1)))
+        for z in range(z0, z1)
+        for y in range(y0, y1, _BOX_SIDE)
+        for x in range(x0, x1, _BOX_SIDE)
+    ]
+
+
+def _finite(array: NDArray[Any]) -> NDArray[Any]:
+    flat = array.ravel()
+    if flat.dtype.kind == "b":
+        return flat.view(np.uint8)
+    if flat.dtype.kind == "f":
+        flat = flat[np.isfinite(flat)]
+        # Half floats overflow where percentiles are interpolated, and so do doubles near their limits.
+        flat = flat.astype(np.float64)
+        np.clip(flat, -_HUGE, _HUGE, out=flat)
+    return flat
+
+
+def to_unit(array: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Scale values to 0..1 and cut what lies outside.
+
+    NaN becomes 0, as does everything where the range is empty (constant images).
+
+    >>> to_unit(np.array([0, 50, 300]), (0, 100)).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    low, high = value_range
+    unit = np.zeros(array.shape, np.float32)
+    if not low < high:
+        return unit
+    planes = array.reshape(-1, *array.shape[-2:]) if array.ndim > 2 else array[None]
+    for plane, out in zip(planes, unit.reshape(planes.shape), strict=True):
+        with np.errstate(all="ignore"):
+            scaled = (plane.astype(np.float64) - low) / (high - low)
+        np.clip(scaled, 0.0, 1.0, out=scaled)
+        out[...] = np.nan_to_num(scaled, copy=False, nan=0.0)
+    return unit
+
+
+def load_unit(image: Image, intensity: Intensity, region: Roi | None = None) -> Unit:
+    """Read a region (c, z, y, x) as float32 in 0..1, by the range of the whole image."""
+    if region is None and intensity.depends_on_values(image) and math.prod(image.shape) <= MAX_VALUES:
+        array = image.read()  # decoded once for both
+        return to_unit(array, intensity._range_among(_finite(array), image))
+    return to_unit(image.read(region), intensity.range_of(image))

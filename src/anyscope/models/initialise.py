@@ -1,0 +1,150 @@
+"""Start a segmenter from other weights, and say of every tensor what became of it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from anyscope.errors import BadInput, explain_os_errors
+from anyscope.models.segmenter import Segmenter
+from anyscope.models.storage import load_segmenter, read_safetensors
+
+_NESTS = ("state_dict", "model_state_dict", "model", "net")
+_PREFIXES = ("module.", "_orig_mod.", "net.", "model.")
+_TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar")
+
+
+@dataclass(frozen=True)
+class InitialisationReport:
+    """What became of every tensor. Keys of the segmenter, except in ``unexpected``.
+
+    Args:
+        path: Where the weights were read.
+        loaded: Tensors that were taken over.
+        missing: Tensors of the segmenter that the file does not have; they keep their values.
+        unexpected: Tensors of the file that the segmenter does not have, by the file's keys.
+        other_shape: Tensors of both, of another shape in the file; they keep their values. (key, shape in the file,
+            shape in the segmenter).
+    """
+
+    path: Path
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    other_shape: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    def describe(self) -> list[str]:
+        """The report as lines: a summary, then every tensor that was not taken over."""
+        total = len(self.loaded) + len(self.missing) + len(self.other_shape)
+        lines = [
+            f"{self.path}: {len(self.loaded)} of {total} tensors loaded, {len(self.missing)} missing,"
+            f" {len(self.unexpected)} unexpected, {len(self.other_shape)} of other shape"
+        ]
+        lines += [f"  missing, kept as it was: {key}" for key in self.missing]
+        lines += [
+            f"  other shape, kept as it was: {key} is {there} in the file, {here} here"
+            for key, there, here in self.other_shape
+        ]
+        lines += [f"  unexpected, not used: {key}" for key in self.unexpected]
+        return lines
+
+
+def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> InitialisationReport:
+    """Take over the weights at ``path`` as far as they fit.
+
+    Keys are compared without the prefixes that wrappers add (``module.``, ``_orig_mod.``, ``net.``, ``model.``). The
+    segmenter's spec then says where its weights come from. The normalisation of the inputs is among the tensors of a
+    segmenter; a plain state_dict has none.
+
+    Args:
+        segmenter: Changed in place, all or nothing.
+        path: Folder of a run or of a segmenter, a .safetensors file, or a torch checkpoint (read with weights_only);
+            there the state_dict may lie under ``state_dict``, ``model_state_dict``, ``model`` or ``net``.
+
+    Raises:
+        BadInput: The file cannot be read, or no tensor fits.
+    """
+    path = Path(path)
+    found = _read(path)
+    own = segmenter.state_dict()
+    by_bare_key = {_bare(key): key for key in own}
+    taken: dict[str, torch.Tensor] = {}
+    unexpected, other_shape = [], []
+    for key, tensor in found.items():
+        name = by_bare_key.get(_bare(key))
+        if name is None or name in taken:
+            unexpected.append(key)
+        elif tensor.shape != own[name].shape:
+            other_shape.append((name, tuple(tensor.shape), tuple(own[name].shape)))
+        else:
+            taken[name] = tensor
+    seen = {*taken, *(name for name, _, _ in other_shape)}
+    if not any(name.startswith("net.") and tensor.ndim > 1 for name, tensor in taken.items()):
+        examples = ", ".join(list(found)[:3])
+        raise BadInput(
+            path,
+            f"none of its {len(found)} tensors fits model {segmenter.spec.model!r} (it has {examples} ...)",
+            f"keys and shapes such as {_example(segmenter)}",
+            "choose weights of the same model and arguments",
+        )
+    segmenter.load_state_dict(taken, strict=False)
+    origin = f"{len(taken)} of {len(own)} tensors from {path.name}, before that {segmenter.spec.weights}"
+    segmenter.spec = segmenter.spec.model_copy(update={"weights": origin})
+    missing = tuple(name for name in own if name not in seen)
+    return InitialisationReport(path, tuple(taken), missing, tuple(unexpected), tuple(other_shape))
+
+
+def _example(segmenter: Segmenter) -> str:
+    key, parameter = next(iter(segmenter.net.named_parameters()))
+    return f"{key} {tuple(parameter.shape)}"
+
+
+def _bare(key: str) -> str:
+    """The key without the prefixes of wrappers."""
+    for prefix in _PREFIXES:
+        if key.startswith(prefix):
+            return _bare(key.removeprefix(prefix))
+    return key
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    if path.is_dir():
+        return dict(load_segmenter(path).state_dict())
+    if not path.exists():
+        raise BadInput(path, "does not exist", "a run, a segmenter, a .safetensors file or a torch checkpoint")
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix not in _TORCH_SUFFIXES:
+        known = ", ".join((".safetensors", *_TORCH_SUFFIXES))
+        raise BadInput(path, f"has the suffix {path.suffix!r}", f"a folder, or a file with one of {known}")
+    return _state_dict(_unpickle_weights(path), path)
+
+
+def _unpickle_weights(path: Path) -> object:
+    try:
+        with explain_os_errors(path):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError, UnicodeDecodeError) as error:
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            remedy = "save its state_dict alone: torch.save(model.state_dict(), ...)"
+            raise BadInput(path, "holds Python objects that are not run here", "tensors only", remedy) from None
+        raise BadInput(path, "cannot be read as a torch checkpoint", "an undamaged file") from None
+
+
+def _state_dict(content: object, path: Path) -> dict[str, torch.Tensor]:
+    """The first mapping in a checkpoint that holds tensors."""
+    if isinstance(content, Mapping):
+        for nested in (content, *(content[name] for name in _NESTS if name in content)):
+            if isinstance(nested, Mapping):
+                tensors = {str(key): value for key, value in nested.items() if isinstance(value, torch.Tensor)}
+                if tensors:
+                    return tensors
+        found = f"holds {', '.join(str(key) for key in list(content)[:5]) or 'nothing'}"
+    else:
+        found = f"holds {type(content).__name__}"
+    raise BadInput(path, found, f"a state_dict, plain or under {', '.join(_NESTS)}")
