@@ -1,8 +1,8 @@
 """Between an image's own pixels and the pixels a network works at.
 
 Both ways it is torch's bilinear interpolation with antialiasing: a triangle filter as wide as the larger pixels where
-pixels become larger, so that nothing aliases, and plain bilinear interpolation where they become smaller. The outer edges
-of the image stay where they are (``align_corners=False``), so that way and way back cancel in position.
+pixels become larger, so that nothing aliases, and plain bilinear interpolation where they become smaller. The outer
+edges of the image stay where they are (``align_corners=False``): way and way back cancel in position.
 """
 
 from __future__ import annotations

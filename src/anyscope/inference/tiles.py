@@ -1,11 +1,11 @@
 """Where tiles lie, what of each is kept, and how overlaps are blended.
 
-    image edge                                        one axis: length 26, tile 12, halo 2, stride 2
-    |........................|
-    [core        ]halo        tile 0   origin 0: no halo where the tile ends with the image
-            halo[core    ]halo    tile 1
-                    halo[core     ]    tile 2, ends with the image
-                ^^^^              overlap of two tiles: the halo of one and the halo of the other
+    0   2   4   6   8   10  12  14  16  18  20  22  24  26  28      pixels; stride 2, tile 12, halo 2
+    |                         image                         |
+    [        core       |hal]                                       tile 0 begins with the image: no halo there
+                    [hal|      core     |hal]                       tile 1
+                                    [hal|        core       ]       tile 2 ends with the image
+                    |-------| overlap: the halos of two tiles
 
 A tile is read with its halo, and its core is kept; cores cover the image exactly once. A network without global
 statistics computes in the core what it computes on the whole image, to rounding, under three conditions:
@@ -142,8 +142,8 @@ def axis_spans(length: int, tile: int, halo: int, stride: int) -> list[Span]:
     Raises:
         BadInput: Several tiles are needed, and one has no core left between its halos.
 
-    >>> [tuple(span) for span in axis_spans(26, 12, 2, 2)]
-    [(0, 12, 0, 10), (8, 20, 10, 18), (16, 26, 18, 26)]
+    >>> [tuple(span) for span in axis_spans(28, 12, 2, 2)]
+    [(0, 12, 0, 10), (8, 20, 10, 18), (16, 28, 18, 28)]
     """
     if length <= tile:
         return [Span(0, length, 0, length)]

@@ -53,7 +53,7 @@ def describe_model(name: str, arguments: Mapping[str, Any] | None = None) -> Mod
     entry = MODELS[name]
     checked = entry.check(arguments or {})
     segmenter = build_segmenter(SegmenterSpec(model=name, arguments=dict(arguments or {}), task="semantic"), seed=0)
-    parameters = sum(parameter.numel() for parameter in segmenter.parameters())
+    parameters = sum(parameter.numel() for parameter in segmenter.parameters() if parameter.requires_grad)
     segmenter.to("meta").eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         segmenter(torch.zeros(1, 1, SIDE, SIDE, device="meta"))

@@ -51,8 +51,9 @@ class ModelEntry:
         construct: Builds the network from channels in, channels out and checked arguments, with random weights.
         stride: Down-sampling factor of a network that was built; heights and widths are padded to multiples of it.
         defaults: Arguments that differ from those of the family.
-        global_statistics: Whether, with the default arguments, every output pixel depends on the whole input (pooling
-            over the image, attention, or group normalisation), so that tiled and untiled prediction differ.
+        global_statistics: Whether, for all arguments, every output pixel depends on the whole input (pooling over the
+            image, attention, group normalisation), so that tiled and untiled prediction differ. Arguments can make a
+            local model global (``norm=group``, a transformer as encoder): ``Segmenter.receptive_field`` finds out.
         smallest: The least height and width the network works with.
         pretrained: Builds the network with ImageNet weights; None where there are none.
         notes: Remarks for the user.

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import nn
 
-_LONGEST = 8192
+_LONGEST = 4096
 """Length of the longest strip that is tried, in pixels. A reach beyond it counts as global."""
 
 

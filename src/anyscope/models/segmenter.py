@@ -75,6 +75,8 @@ class Segmenter(nn.Module):
         of r pixels around a tile therefore makes it equal to the whole image. None where every input pixel reaches
         every output pixel: pooling over the image, attention, group or instance normalisation.
         """
+        if MODELS[self.spec.model].global_statistics:
+            return None
         if self._field is None:
             self._field = (receptive_field(self.net, self.spec.in_channels, self.stride, self._smallest),)
         return self._field[0]

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -41,8 +42,7 @@ def save_segmenter(segmenter: Segmenter, folder: str | PathLike[str], *, replace
         weights = temporary / WEIGHTS_FILE
         save_file(state, weights, metadata={"format": "pt"})
         document = {**segmenter.spec.to_document(), _HASH: _sha256(weights)}
-        text = yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=120)
-        (temporary / SPEC_FILE).write_text(text, encoding="utf-8")
+        (temporary / SPEC_FILE).write_text(dump_document(document), encoding="utf-8")
 
 
 def load_segmenter(path: str | PathLike[str], device: str | torch.device = "cpu") -> Segmenter:
@@ -56,7 +56,7 @@ def load_segmenter(path: str | PathLike[str], device: str | torch.device = "cpu"
         BadInput: Files are missing, damaged, changed after they were written, of a newer version, or do not fit.
     """
     folder = find_segmenter(path)
-    document = _read_document(folder / SPEC_FILE)
+    document = read_document(folder / SPEC_FILE)
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise BadInput(folder, f"holds no {WEIGHTS_FILE}", "a folder that was written by anyscope train")
@@ -102,7 +102,13 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise BadInput(path, f"cannot be read as safetensors ({error})", "an undamaged file") from None
 
 
-def _read_document(path: Path) -> object:
+def dump_document(document: Mapping[str, Any]) -> str:
+    """Plain data as YAML without aliases; characters beyond ASCII are escaped, since YAML folds some of them."""
+    return yaml.dump(dict(document), Dumper=_PlainDumper, sort_keys=False, width=120)
+
+
+def read_document(path: Path) -> object:
+    """Parse a small YAML file that nobody vouches for."""
     with explain_os_errors(path):
         size = path.stat().st_size
         if size > _MAX_SPEC_BYTES:

@@ -100,15 +100,23 @@ def _construct(
     return net
 
 
-@torch.no_grad()
 def _try(net: nn.Module, in_channels: int) -> None:
-    """One forward pass of a small image whose size is an odd multiple of most strides."""
+    """Pass a small image forward and back, and freeze what takes no part.
+
+    The size is an odd multiple of most strides. Some decoders leave the last stages of an encoder unused; frozen, they
+    trouble neither weight decay nor distributed training.
+    """
     side = max(5 * _stride(net), _PAN_SMALLEST + 16)
     net.eval()
-    shape = net(torch.zeros(1, in_channels, side, side)).shape
+    with torch.enable_grad():
+        logits = net(torch.zeros(1, in_channels, side, side))
+        logits.sum().backward()
     net.train()
-    if shape[-2:] != (side, side):
-        raise ValueError(f"gives {tuple(shape[-2:])} pixels for {side, side}")
+    if logits.shape[-2:] != (side, side):
+        raise ValueError(f"gives {tuple(logits.shape[-2:])} pixels for {side, side}")
+    for parameter in net.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
 
 
 def _stride(net: nn.Module) -> int:
@@ -161,7 +169,7 @@ def _entry(
     licence: str = _RESNET,
     arguments: type[EncoderArguments] = EncoderArguments,
     defaults: dict[str, Any] | None = None,
-    global_statistics: bool = True,
+    global_statistics: bool = True,  # most decoders here pool over the image
     smallest: int = 1,
     notes: str = "",
 ) -> ModelEntry:
@@ -222,6 +230,8 @@ ENTRIES = (
         "SegFormer, a mixed transformer with a light decoder",
         "Xie et al., arXiv 2105.15203",
         licence=_MIT,
+        global_statistics=False,
+        notes="convolutional encoders keep it local, transformers do not",
         defaults={"encoder": "mit_b0"},
     ),
     _entry(
