@@ -189,7 +189,7 @@ def _look_at_labels(region: LabelledRegion, name: str, summary: _PartSummary) ->
     if len(ids) == 1:
         summary.one_value[int(ids[0])] += 1
     if region.kind == "instances":
-        summary.pieces += int(cc3d.connected_components(labels, connectivity=8, return_N=True)[1])
+        summary.pieces += int(cc3d.connected_components(np.array(labels), connectivity=8, return_N=True)[1])
 
 
 def _label_findings(dataset: Dataset, part: Part, summary: _PartSummary) -> Iterator[Finding]:

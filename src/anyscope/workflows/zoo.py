@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from anyscope.models import MODELS
 from anyscope.models.description import ModelDescription, describe_model
 
 
 def list_models(name: str | None = None) -> list[ModelDescription]:
     """What is known of one model, or of all."""
-    return [describe_model(name)] if name is not None else list_models()
+    return [describe_model(each) for each in (MODELS if name is None else [name])]
