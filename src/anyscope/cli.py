@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anyscope.errors import AnyscopeError, BadInput, EnvironmentFault
+from anyscope.errors import AnyscopeError, BadInput, EnvironmentFault, Interrupted
 from anyscope.options import parse_channel, parse_overrides, parse_sizes
 
 app = typer.Typer(
@@ -287,8 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.exit_code)
     except _UsageError as error:
         return _fail(error.format_message(), BadInput.exit_code)  # type: ignore[attr-defined]
-    except (KeyboardInterrupt, typer.Abort) as error:
-        return _fail(str(error) or "interrupted", 130)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", Interrupted.exit_code)
     except MemoryError:
         return _fail("not enough memory; take smaller tiles (--tile), a smaller batch or patch, or --memory", 4)
     except BrokenPipeError:

@@ -56,6 +56,12 @@ class Incomplete(AnyscopeError):
     exit_code = 3
 
 
+class Interrupted(AnyscopeError):
+    """The user stopped the run (exit code 130)."""
+
+    exit_code = 130
+
+
 class EnvironmentFault(AnyscopeError):
     """Disk, permission, network or a missing optional part (exit code 4)."""
 

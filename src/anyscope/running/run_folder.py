@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from anyscope.errors import BadInput, explain_os_errors
+from anyscope.errors import BadInput, Interrupted, explain_os_errors
 from anyscope.running.atomic import refuse_existing, remove, write_text
 
 _PACKAGES = ("anyscope", "torch", "timm", "segmentation-models-pytorch", "accelerate", "numpy", "scikit-image")
@@ -133,7 +133,7 @@ class RunFolder:
         try:
             yield
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{self.path}: interrupted; continue with the same command and --resume") from None
+            raise Interrupted(self.path, "interrupted", remedy="continue with the same command and --resume") from None
 
 
 def flatten(data: Mapping[str, Plain], prefix: str = "") -> dict[str, Plain]:

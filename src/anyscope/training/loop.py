@@ -218,7 +218,9 @@ def _epoch(
         if now.average is not None:
             now.average.update_parameters(now.model)
         sum_of_losses += loss.detach()
-        shown.advance(note=f"loss {float(loss):.4f}" + (f", best {now.best_score:.4f}" if now.best_epoch else ""))
+        shown.advance(
+            note=f"loss {float(loss.detach()):.4f}" + (f", best {now.best_score:.4f}" if now.best_epoch else "")
+        )
     mean = accelerator.reduce(sum_of_losses / settings.steps_per_epoch, reduction="mean")
     return float(mean)
 

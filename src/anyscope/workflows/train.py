@@ -11,7 +11,8 @@ from anyscope.datasets import Dataset, open_dataset
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.inference import InferenceSettings
-from anyscope.models import SegmenterSpec, build_segmenter, initialise, save_segmenter
+from anyscope.models import SegmenterSpec, build_segmenter, save_segmenter
+from anyscope.models.initialise import initialise
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
@@ -85,15 +86,15 @@ def train(
         **settings.model_dump(mode="json"),
     }
     chosen = choose_device(device)
+    segmenter = build_segmenter(spec, settings.seed, settings.weights)
+    if init is not None:
+        for line in initialise(segmenter, Path(init)).describe():
+            say(line)
     run = RunFolder.start(out, plain, resume=resume, force=force)
     if run.finished:
         say(f"{out}: finished already, nothing to do")
         return _result(run)
     _describe(dataset, settings, spec, chosen)
-    segmenter = build_segmenter(spec, settings.seed, settings.weights)
-    if init is not None:
-        for line in initialise(segmenter, Path(init)).describe():
-            say(line)
     inference = InferenceSettings(device=chosen)
     with run.explain_interrupt():
         fitted = fit(segmenter, training, validation, settings, run, cpu=chosen == "cpu")
