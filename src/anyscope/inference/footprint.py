@@ -5,32 +5,35 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from anyscope.inference.network import Network, module_of, predicting
 
-WORKSPACE = 1.5
+WORKSPACE = 1.6
 """Allowance for what operators need inside: re-ordered copies of weights and features, fragments of freed memory.
-Resident memory on the CPU was 1.18 to 1.43 times the sum of tensors, for U-Nets at 512 to 2048 pixels."""
-_LOCAL_SIDE = 64
-_GLOBAL_SIDES = (256, 512)
-"""Sides in pixels of the images that are tried. Those for attention are so large that its tables are what fills memory,
-as they do in the images that memory is scarce for."""
+Resident memory on the CPU was 1.05 to 1.56 times the sum of tensors, for U-Nets, DPT, UPerNet and SegFormer at 512 to
+2048 pixels."""
+_SIDE = 64
+"""Side in pixels of the smaller image that is tried; the larger one is twice as wide and high."""
 
 
-class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
-    """Counts the bytes of all tensors that are alive, at every operation."""
+class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
+    """Records when which tensor comes to life and dies, and the bytes of each."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live = self.peak = 0
-        self._known: dict[int, int] = {}
+        self.sizes: list[int] = []
+        self.events: list[tuple[int, int]] = []
+        self._numbers: dict[int, int] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -47,61 +50,75 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is u
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
-                self._count(leaf.untyped_storage())
-        self.peak = max(self.peak, self.live)
+                self._born(leaf.untyped_storage())
         return result
 
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key not in self._known:
-            self._known[key] = storage.nbytes()
-            self.live += storage.nbytes()
-            weakref.finalize(storage, self._forget, key)
+    def _born(self, storage: torch.UntypedStorage) -> None:
+        address = storage._cdata
+        if address not in self._numbers:
+            self._numbers[address] = number = len(self.sizes)
+            self.sizes.append(storage.nbytes())
+            self.events.append((number, 1))
+            weakref.finalize(storage, self._died, address)
 
-    def _forget(self, key: int) -> None:
-        self.live -= self._known.pop(key)
+    def _died(self, address: int) -> None:
+        self.events.append((self._numbers.pop(address), -1))
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """Passes over two images: their pixels, the bytes of every tensor in each, and the order of births and deaths."""
+
+    pixels: tuple[int, int]
+    sizes: tuple[NDArray[np.float64], NDArray[np.float64]]
+    events: list[tuple[int, int]]
+
+    def peak(self, pixels: int) -> float:
+        """Most bytes alive at once in a pass over an image of so many pixels."""
+        small, large = self.sizes
+        with np.errstate(divide="ignore", invalid="ignore"):
+            power = np.log(large / small) / np.log(self.pixels[1] / self.pixels[0])
+        power = np.maximum(1.0, np.nan_to_num(power, nan=1.0, posinf=1.0, neginf=1.0))
+        sizes = large * (pixels / self.pixels[1]) ** power
+        changes = [sign * sizes[number] for number, sign in self.events]
+        return float(np.cumsum(changes).max(initial=0.0))
 
 
 def forward_bytes(network: Network, shape: tuple[int, int, int, int]) -> int:
     """Peak memory of a forward pass over images of ``shape`` (B, C, H, W), in bytes, input and output included.
 
-        WORKSPACE * B * (b * pixels + c * pixels ** 2), pixels = H * W
+        WORKSPACE * B * max over time of sum over tensors alive of bytes(pixels), pixels = H * W
 
-    A pass over a small image is followed: the bytes of all tensors alive are summed after every operation, and the
-    largest sum is its peak. Memory is proportional to pixels (c = 0) where the receptive field is finite. Otherwise
-    there may be attention, whose tables grow with the square: b and c go through the peaks of two sizes.
-
-    Weights are not counted: they are there already.
+    Two passes over small images are followed; a tensor's bytes are extrapolated as the power of the number of pixels
+    that they grew with between the two, at least 1: features grow in proportion, tables of attention with the square.
+    The sequence of births and deaths is then replayed with these bytes. Weights are not counted: they are there
+    already.
     """
     batch, channels, height, width = shape
-    pixels = height * width
-    if network.receptive_field() is not None:
-        small, peak = _trial(network, channels, _LOCAL_SIDE)
-        linear, square = peak / small, 0.0
-    else:
-        (small, peak), (larger, larger_peak) = (_trial(network, channels, side) for side in _GLOBAL_SIDES)
-        square = max(0.0, (larger_peak / larger - peak / small) / (larger - small))
-        linear = max(peak / small, larger_peak / larger) if square == 0 else peak / small - square * small
-    return int(WORKSPACE * batch * (linear * pixels + square * pixels**2))
+    return int(WORKSPACE * batch * _trials(network, channels).peak(height * width))
 
 
-_PEAKS: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, int], int]] = weakref.WeakKeyDictionary()
+_KNOWN: weakref.WeakKeyDictionary[nn.Module, dict[int, _Trials]] = weakref.WeakKeyDictionary()
 """What was found before, for as long as a network lives: a folder of small images would be slowed down otherwise."""
 
 
-def _trial(network: Network, channels: int, side: int) -> tuple[int, int]:
-    """Pixels and peak of a pass over a square image whose side is rounded up to the stride."""
-    side = -(-side // network.stride) * network.stride
-    known = _PEAKS.setdefault(module_of(network), {})
-    if (channels, side) not in known:
-        known[channels, side] = _peak(network, (1, channels, side, side))
-    return side**2, known[channels, side]
+def _trials(network: Network, channels: int) -> _Trials:
+    known = _KNOWN.setdefault(module_of(network), {})
+    if channels not in known:
+        side = -(-_SIDE // network.stride) * network.stride
+        small, large = (_follow(network, (1, channels, length, length)) for length in (side, 2 * side))
+        if small.events != large.events:  # other operations for other sizes: only the larger pass counts
+            small = large
+        sizes = np.array(small.sizes, np.float64), np.array(large.sizes, np.float64)
+        known[channels] = _Trials((side**2, 4 * side**2), sizes, large.events)
+    return known[channels]
 
 
-def _peak(network: Network, shape: tuple[int, int, int, int]) -> int:
-    with predicting(network, "auto") as device, _Live() as memory:
+def _follow(network: Network, shape: tuple[int, int, int, int]) -> _Trace:
+    trace = _Trace()
+    with predicting(network, "auto") as device, trace:
         network(torch.zeros(shape, device=device))
-        return int(memory.peak)
+    return trace
 
 
 def free_bytes(device: torch.device) -> int:

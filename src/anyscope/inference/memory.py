@@ -116,10 +116,9 @@ def _lay_out(
         tile = whole
     else:
         tile = _fit(whole, stride, needs, budget - per_slice)
-    halo, exact = _halo(network, tile, settings)
-    layout = Layout(tile, halo, stride, 1, exact or tile == whole)
-    if tile != whole:
-        layout.tiles(working)  # refuses tiles without a core
+    # Finding the receptive field takes a moment, and one tile needs no halo.
+    halo, exact = (0, True) if tile == whole else _halo(network, tile, settings)
+    layout = Layout(tile, halo, stride, 1, exact)
     return _batched(layout, working, depth, settings, budget, per_slice, needs(tile))
 
 
