@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,8 +20,17 @@ from anyscope.metrics.contingency import BLOCK_PIXELS, Contingency, contingency
 from .label_images import label_pairs
 
 Counted = dict[tuple[int, int], int]
+MODULE = importlib.import_module("anyscope.metrics.contingency")
 LARGE = 10**6
 """A factor on ids that makes the table far too large to be dense."""
+
+
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "numpy"])
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every test runs with the compiled loops and with what replaces them on small images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MODULE, "SMALL_PIXELS", 0 if request.param == "compiled" else 10**9)
+        yield request.param
 
 
 def counted(table: Contingency) -> Counted:

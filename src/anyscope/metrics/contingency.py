@@ -23,6 +23,8 @@ BLOCK_PIXELS = 1 << 17
 DENSE_CELLS = 1 << 20
 """Largest table (cells of 8 bytes, one table per thread) that is counted densely; larger ones are hashed."""
 MAX_THREADS = 8
+SMALL_PIXELS = 1 << 18
+"""Up to this size NumPy counts, in milliseconds; the compiled loops take a second to load in every new process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,10 +211,28 @@ def _run(task: Callable[[int], Result], workers: int) -> list[Result]:
 
 
 def _count(arrays: Sequence[NDArray[Any]], highest: Sequence[int], workers: int) -> Contingency:
+    dense = (highest[0] + 1) * (highest[1] + 1) <= DENSE_CELLS
+    if arrays[0].size <= SMALL_PIXELS:
+        return _count_small(arrays, highest[1] + 1 if dense else None)
+    return _count_runs(arrays, highest, dense, workers)
+
+
+def _count_small(arrays: Sequence[NDArray[Any]], width: int | None) -> Contingency:
+    """Count with NumPy alone: in a table of so many columns, or by sorting where the table would be large."""
+    flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+    reference, prediction = (labels[flat[2]] if len(flat) == 3 else labels for labels in flat[:2])
+    reference, prediction = reference.astype(np.uint64), prediction.astype(np.uint64)
+    if width is None:
+        return Contingency.of_pairs(reference, prediction, np.ones(reference.size, np.int64))
+    cells = np.bincount(reference.astype(np.int64) * width + prediction.astype(np.int64))
+    pairs = np.flatnonzero(cells)
+    return Contingency.of_pairs((pairs // width).astype(np.uint64), (pairs % width).astype(np.uint64), cells[pairs])
+
+
+def _count_runs(arrays: Sequence[NDArray[Any]], highest: Sequence[int], dense: bool, workers: int) -> Contingency:
     """Count with one table per worker, which take the blocks as they come, and add the tables."""
     from anyscope.metrics import runs
 
-    dense = (highest[0] + 1) * (highest[1] + 1) <= DENSE_CELLS
     dtype = np.dtype(np.uint32 if max(highest) < 2**32 else np.uint64)
     blocks = iter(list(_blocks(arrays[0].shape)))
     everywhere = np.zeros(0, bool)
