@@ -142,9 +142,16 @@ def test_offline_mode_of_the_hub_is_restored(monkeypatch):
 
     monkeypatch.setattr(hub, "ENDPOINT", "http://127.0.0.1:9")
     before = hub.HF_HUB_OFFLINE
-    with pytest.raises(EnvironmentFault, match="full"), reaching_the_hub("weights"):
-        assert hub.HF_HUB_OFFLINE
-        raise OSError(28, "the disk is full")
+    seen = []
+
+    def fetch():
+        with reaching_the_hub("weights"):
+            seen.append(hub.HF_HUB_OFFLINE)
+            raise OSError(28, "the disk is full")
+
+    with pytest.raises(EnvironmentFault, match="full"):
+        fetch()
+    assert seen == [True]
     assert before == hub.HF_HUB_OFFLINE
 
 
