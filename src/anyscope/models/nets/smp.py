@@ -149,10 +149,8 @@ def _pretrained(
         statistics = get_preprocessing_params(name, "imagenet")
         weights = True if name.startswith("tu-") else "imagenet"
         net = _construct(architecture, smallest, in_channels, out_channels, arguments, weights)
-    mean, std = statistics["mean"], statistics["std"]
-    if in_channels != len(mean):  # grey images, and stacks of slices: the statistics of grey
-        mean, std = ([sum(values) / len(values)] * in_channels for values in (mean, std))
-    return Pretrained(net, tuple(mean), tuple(std), f"encoder {name} trained on ImageNet, random decoder")
+    origin = f"encoder {name} trained on ImageNet, random decoder"
+    return Pretrained(net, tuple(statistics["mean"]), tuple(statistics["std"]), origin)
 
 
 _PAN_SMALLEST = 128
