@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anyscope.models.description import ModelDescription, describe_model, list_models
-    from anyscope.models.initialise import InitialisationReport, initialise
+    from anyscope.models.initialisation import InitialisationReport, initialise
     from anyscope.models.segmenter import Segmenter, build_segmenter
     from anyscope.models.spec import DecoderSpec, SegmenterSpec
     from anyscope.models.storage import load_segmenter, save_segmenter
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DecoderSpec": "spec",
-    "InitialisationReport": "initialise",
+    "InitialisationReport": "initialisation",
     "MODELS": "zoo",
     "ModelDescription": "description",
     "Segmenter": "segmenter",
     "SegmenterSpec": "spec",
     "build_segmenter": "segmenter",
     "describe_model": "description",
-    "initialise": "initialise",
+    "initialise": "initialisation",
     "list_models": "description",
     "load_segmenter": "storage",
     "save_segmenter": "storage",

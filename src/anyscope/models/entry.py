@@ -28,7 +28,7 @@ class Pretrained:
 
     Args:
         net: The network.
-        mean, std: Statistics of the inputs that it was trained with, for every channel in.
+        mean, std: Statistics of the images that it was trained with, for each of their colours.
         origin: The weights in words.
     """
 

@@ -111,5 +111,13 @@ def build_segmenter(spec: SegmenterSpec, seed: int, weights: Weights = "random")
             start = entry.pretrained(spec.in_channels, spec.out_channels, arguments)
         else:
             net = entry.construct(spec.in_channels, spec.out_channels, arguments)
-            start = Pretrained(net, (MEAN,) * spec.in_channels, (STD,) * spec.in_channels, f"random, seed {seed}")
-    return Segmenter(spec.model_copy(update={"weights": start.origin}), start.net, start.mean, start.std)
+            start = Pretrained(net, (MEAN,), (STD,), f"random, seed {seed}")
+    mean, std = (_for_channels(statistics, spec) for statistics in (start.mean, start.std))
+    return Segmenter(spec.model_copy(update={"weights": start.origin}), start.net, mean, std)
+
+
+def _for_channels(statistics: Sequence[float], spec: SegmenterSpec) -> list[float]:
+    """Statistics of colours for every channel in: those of each colour for RGB slices, their average for all others."""
+    if spec.channels == len(statistics):
+        return list(statistics) * (2 * spec.neighbours + 1)
+    return [sum(statistics) / len(statistics)] * spec.in_channels

@@ -21,6 +21,7 @@ from anyscope.running.atomic import atomic_folder
 SPEC_FILE, WEIGHTS_FILE = "segmenter.yaml", "weights.safetensors"
 RUN_SUBFOLDER = "segmenter"
 _MAX_SPEC_BYTES = 2**20
+_MAX_DEPTH = 32
 _HASH = "weights_sha256"
 
 
@@ -116,14 +117,24 @@ def read_document(path: Path) -> object:
         raw = path.read_bytes()
     try:
         text = raw.decode("utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise BadInput(path, "has YAML aliases", "a spec without them")
+        _refuse_traps(text, path)
         return yaml.safe_load(text)
     except UnicodeDecodeError:
         raise BadInput(path, "is not text in UTF-8", "YAML") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(path, f"is not YAML ({first})", "a spec written by anyscope") from None
+
+
+def _refuse_traps(text: str, path: Path) -> None:
+    """YAML that takes ages to parse or to copy: deep nesting, and aliases of aliases."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise BadInput(path, "has YAML aliases", "a spec without them")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise BadInput(path, "is nested too deeply", f"at most {_MAX_DEPTH} levels")
 
 
 def _check_fit(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], subject: Path) -> None:

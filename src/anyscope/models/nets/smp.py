@@ -64,6 +64,7 @@ def _find_encoder(name: str) -> str:
 
 def _construct(
     architecture: str,
+    smallest: int,
     in_channels: int,
     out_channels: int,
     arguments: EncoderArguments,
@@ -89,7 +90,7 @@ def _construct(
             **options,
         )
         tolerate_single_values(net)
-        _try(net, in_channels)
+        _try(net, in_channels, smallest)
     except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise BadInput(
@@ -100,13 +101,14 @@ def _construct(
     return net
 
 
-def _try(net: nn.Module, in_channels: int) -> None:
+def _try(net: nn.Module, in_channels: int, smallest: int) -> None:
     """Pass a small image forward and back, and freeze what takes no part.
 
-    The size is an odd multiple of most strides. Some decoders leave the last stages of an encoder unused; frozen, they
+    The size is an odd multiple of the stride. Some decoders leave the last stages of an encoder unused; frozen, they
     trouble neither weight decay nor distributed training.
     """
-    side = max(5 * _stride(net), _PAN_SMALLEST + 16)
+    stride = _stride(net)
+    side = max(3 * stride, smallest + stride)
     net.eval()
     with torch.enable_grad():
         logits = net(torch.zeros(1, in_channels, side, side))
@@ -127,7 +129,9 @@ def _stride(net: nn.Module) -> int:
     return max(stride, 32) if isinstance(net, smp.DPT) else stride
 
 
-def _pretrained(architecture: str, in_channels: int, out_channels: int, arguments: EncoderArguments) -> Pretrained:
+def _pretrained(
+    architecture: str, smallest: int, in_channels: int, out_channels: int, arguments: EncoderArguments
+) -> Pretrained:
     """The architecture with an encoder that was trained on ImageNet and a random decoder."""
     import timm
     from segmentation_models_pytorch.encoders import encoders, get_preprocessing_params
@@ -144,11 +148,9 @@ def _pretrained(architecture: str, in_channels: int, out_channels: int, argument
     with reaching_the_hub(f"ImageNet weights of encoder {name!r}"):
         statistics = get_preprocessing_params(name, "imagenet")
         weights = True if name.startswith("tu-") else "imagenet"
-        net = _construct(architecture, in_channels, out_channels, arguments, weights)
-    mean, std = statistics["mean"], statistics["std"]
-    if in_channels != len(mean):  # grey images, and stacks of slices: the statistics of grey
-        mean, std = ([sum(values) / len(values)] * in_channels for values in (mean, std))
-    return Pretrained(net, tuple(mean), tuple(std), f"encoder {name} trained on ImageNet, random decoder")
+        net = _construct(architecture, smallest, in_channels, out_channels, arguments, weights)
+    origin = f"encoder {name} trained on ImageNet, random decoder"
+    return Pretrained(net, tuple(statistics["mean"]), tuple(statistics["std"]), origin)
 
 
 _PAN_SMALLEST = 128
@@ -180,12 +182,12 @@ def _entry(
         source=f"{source}; segmentation-models-pytorch",
         licence=licence,
         arguments=arguments,
-        construct=partial(_construct, architecture),
+        construct=partial(_construct, architecture, smallest),
         stride=_stride,
         defaults=defaults or {},
         global_statistics=global_statistics,
         smallest=smallest,
-        pretrained=partial(_pretrained, architecture),
+        pretrained=partial(_pretrained, architecture, smallest),
         notes=notes,
     )
 

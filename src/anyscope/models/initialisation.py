@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -127,10 +128,11 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 def _unpickle_weights(path: Path) -> object:
     try:
-        with explain_os_errors(path):
+        with explain_os_errors(path), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about the pickle protocol of files that are refused anyway
             return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, KeyError, EOFError, UnicodeDecodeError) as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+        if "Unsupported global" in str(error) or "Unsupported class" in str(error):
             remedy = "save its state_dict alone: torch.save(model.state_dict(), ...)"
             raise BadInput(path, "holds Python objects that are not run here", "tensors only", remedy) from None
         raise BadInput(path, "cannot be read as a torch checkpoint", "an undamaged file") from None

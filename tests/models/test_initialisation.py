@@ -89,7 +89,7 @@ def test_every_key_is_reported(source, spec_of, tmp_path):
 
 
 def test_nothing_that_fits_is_refused_and_changes_nothing(target, spec_of, tmp_path):
-    save_segmenter(build_segmenter(spec_of("segformer"), seed=1), tmp_path / "other")
+    save_segmenter(build_segmenter(spec_of("unet_simple", arguments={"filters": (5, 6)}), seed=1), tmp_path / "other")
     before = {key: tensor.clone() for key, tensor in target.state_dict().items()}
     spec = target.spec
     with pytest.raises(BadInput, match=r"none of its \d+ tensors fits model 'unet_simple'"):
@@ -108,7 +108,7 @@ class Payload:
     [
         ("w.pt", lambda p: torch.save(nn.Conv2d(1, 1, 1), p), "Python objects"),
         ("w.pt", lambda p: torch.save({"state_dict": Payload()}, p), "Python objects"),
-        ("w.pth", lambda p: p.write_bytes(pickle.dumps(Payload())), "Python objects|undamaged"),
+        ("w.pth", lambda p: p.write_bytes(pickle.dumps(Payload())), "undamaged"),
         ("w.pt", lambda p: p.write_bytes(b""), "undamaged"),
         ("w.pt", lambda p: p.write_bytes(b"not a checkpoint"), "undamaged"),
         ("w.pt", lambda p: p.write_bytes(b"PK\x03\x04" + b"\x00" * 64), "undamaged"),
