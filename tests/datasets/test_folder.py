@@ -91,11 +91,11 @@ def test_classes_outside_the_declared_ones_are_refused(make_dataset, blobs):
     [
         (lambda root: (root / "labels" / "b.tif").unlink(), r"no file for 1 of the files in images/ \(b\)"),
         (lambda root: (root / "images" / "b.tif").unlink(), r"no file for 1 of the files in labels/ \(b\)"),
-        (lambda root: (root / "dataset.yaml").write_text("labels: [a"), "not valid YAML"),
-        (lambda root: (root / "dataset.yaml").write_text("- a"), "expected a mapping"),
+        (lambda root: (root / "dataset.yaml").write_text("labels: [a"), "is not YAML"),
+        (lambda root: (root / "dataset.yaml").write_text("- a"), "not a mapping"),
         (lambda root: (root / "dataset.yaml").write_text("colour: red"), "key 'colour'.*known keys"),
         (lambda root: (root / "dataset.yaml").write_text("voxel_size_nm: [0, 1]"), "voxel_size_nm"),
-        (lambda root: (root / "dataset.yaml").write_bytes(b"\xff\xfe\x00"), "not valid YAML"),
+        (lambda root: (root / "dataset.yaml").write_bytes(b"\xff\xfe\x00"), "not text in UTF-8"),
     ],
 )
 def test_bad_folders_are_one_line(make_dataset, blobs, break_it, message):

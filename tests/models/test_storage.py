@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from anyscope.errors import BadInput, EnvironmentFault
 from anyscope.models import MODELS, DecoderSpec, Segmenter, build_segmenter, load_segmenter, save_segmenter
-from anyscope.models.storage import SPEC_FILE, WEIGHTS_FILE, dump_document, read_document
+from anyscope.models.storage import SPEC_FILE, WEIGHTS_FILE
+from anyscope.running.documents import dump_document, read_document
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -61,7 +62,7 @@ plain = st.recursive(
 def test_plain_data_survives_yaml(document, tmp_path_factory):
     path = tmp_path_factory.mktemp("yaml") / "file.yaml"
     path.write_text(dump_document(document), encoding="utf-8")
-    assert read_document(path) == document
+    assert read_document(path, "a spec") == document
 
 
 def test_a_run_folder_holds_its_segmenter(shared, tmp_path):

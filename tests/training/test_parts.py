@@ -121,7 +121,7 @@ def test_every_profile_is_valid(profile):
     ("given", "message"),
     [
         ({"epocs": 3}, "setting 'epocs'.*did you mean 'epochs'"),
-        ({"epochs": 0}, "setting 'epochs': 0"),
+        ({"epochs": 0}, "setting 'epochs'.*found 0"),
         ({"augmentation": {"noise": 2}}, r"setting 'augmentation\.noise'"),
         ({"losses": {"mask": "bcee"}}, "loss 'bcee'"),
         ({"losses": {"distance": "mse"}}, "no head 'distance'"),

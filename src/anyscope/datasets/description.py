@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from anyscope.errors import BadInput, explain_os_errors
+from anyscope.errors import BadInput
 from anyscope.geometry import VoxelSize
+from anyscope.running.documents import explain, read_mapping
 
 LabelKind = Literal["mask", "instances", "classes"]
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
-
-_LARGEST_DESCRIPTION = 1 << 20
 
 
 class DatasetDescription(BaseModel):
@@ -77,23 +75,10 @@ def read_description(folder: Path) -> DatasetDescription:
     path = folder / "dataset.yaml"
     if not path.exists():
         return DatasetDescription()
-    with explain_os_errors(path):
-        if path.stat().st_size > _LARGEST_DESCRIPTION:
-            raise BadInput(path, f"{path.stat().st_size} bytes", "a short YAML file")
-        raw = path.read_bytes()
-    try:
-        content = yaml.safe_load(raw.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(path, f"not valid YAML ({str(error).splitlines()[0]})", "a YAML mapping") from None
-    if content is None:
-        return DatasetDescription()
-    if not isinstance(content, dict):
-        raise BadInput(path, f"a YAML {type(content).__name__}", "a mapping such as 'labels: instances'")
+    content = read_mapping(path, "a mapping such as 'labels: instances'")
     try:
         return DatasetDescription.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        expected = ", ".join(DatasetDescription.model_fields)
-        remedy = f"known keys: {expected}" if first["type"] == "extra_forbidden" else ""
-        raise BadInput(path, f"key {key!r}: {first['msg']}", remedy=remedy) from None
+        key, problem = explain(error)
+        known = ", ".join(DatasetDescription.model_fields)
+        raise BadInput(path, f"key {key!r}: {problem}", remedy=f"known keys: {known}") from None

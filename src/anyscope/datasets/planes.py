@@ -13,7 +13,7 @@ from anyscope.contracts import Labels, Task
 from anyscope.datasets.folder import ImageRegion, LabelledRegion
 from anyscope.geometry import Roi
 from anyscope.images import Intensity, to_unit
-from anyscope.images.resampling import resample_image, resample_labels, working_shape
+from anyscope.images.resampling import resample_image, resample_labels, resampling_for
 
 _MOST_FOREGROUND_PIXELS = 4096
 
@@ -76,7 +76,7 @@ class PlaneReader:
     def plane_shape(self, region: int) -> tuple[int, int]:
         """Shape (y, x) of a region's planes at the working pixel size."""
         chosen = self.regions[region]
-        return working_shape(chosen.roi.shape[1:], chosen.pixel_size_nm, self._pixel_size_nm)
+        return resampling_for(chosen.pixel_size_nm, self._pixel_size_nm).working_shape(chosen.roi.shape[1:])
 
     def plane(self, region: int, z: int) -> Plane:
         """The plane ``z``, counted within the region."""

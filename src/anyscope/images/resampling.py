@@ -1,42 +1,96 @@
-"""Resampling in the plane: the one way in which images reach a network's working pixel size and labels follow.
+"""Between an image's own pixels and the pixels a network works at: the one way for training and for prediction.
 
-Pixel centres sit at half-integers, and an image covers the same physical field before and after.
+Images go through torch's bilinear interpolation with antialiasing: a triangle filter as wide as the larger pixels where
+pixels become larger, so that nothing aliases, and plain bilinear interpolation where they become smaller. Labels take
+the nearest pixel. The outer edges of the image stay where they are (``align_corners=False``), so that way and way back
+cancel in position.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anyscope.errors import BadInput
 
-def working_shape(shape: tuple[int, int], pixel_size_nm: float | None, working_nm: float | None) -> tuple[int, int]:
-    """Shape (y, x) of a plane at the working pixel size; unchanged where either size is unknown.
+if TYPE_CHECKING:
+    import torch
 
-    >>> working_shape((100, 200), 4.6, 9.2)
-    (50, 100)
+TOLERANCE = 0.02
+"""Relative difference of pixel sizes below which an image is left as it is."""
+SMALLEST_SCALE, LARGEST_SCALE = 1 / 50, 10.0
+"""Beyond these the stated pixel sizes cannot be right, and memory would run out."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How the pixels of an image become those of the network.
+
+    Args:
+        scale: Working pixels for each of the image's own, along an axis.
+        note: What the user should know, or nothing.
     """
-    if pixel_size_nm is None or working_nm is None:
-        return shape
-    factor = pixel_size_nm / working_nm
-    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+    scale: float
+    note: str = ""
+
+    def working_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at working pixels of an image of ``shape`` (y, x)."""
+        height, width = (max(1, round(length * self.scale)) for length in shape)
+        return height, width
+
+
+def resampling_for(pixel_size_nm: float | None, working_nm: float | None) -> Resampling:
+    """The resampling of an image with pixels of ``pixel_size_nm`` for a network that works at ``working_nm``.
+
+    Raises:
+        BadInput: The two differ so much that one of them must be wrong.
+
+    >>> resampling_for(4.6, 9.2).working_shape((1024, 768))
+    (512, 384)
+    """
+    if working_nm is None:
+        return Resampling(1.0)
+    if pixel_size_nm is None:
+        note = f"pixel size unknown: predicted at the image's own pixels; the network works at {working_nm:g} nm"
+        return Resampling(1.0, note)
+    scale = pixel_size_nm / working_nm
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise BadInput(
+            "pixel size",
+            f"{pixel_size_nm:g} nm for a network that works at {working_nm:g} nm",
+            f"{SMALLEST_SCALE * working_nm:g} to {LARGEST_SCALE * working_nm:g} nm",
+            "check the voxel size",
+        )
+    if abs(scale - 1) <= TOLERANCE:
+        return Resampling(1.0)
+    return Resampling(scale, f"resampled from {pixel_size_nm:g} to {working_nm:g} nm pixels, predictions back")
+
+
+def resample(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """Images [B, C, H, W] at another height and width; the same tensor where these are the same."""
+    if tuple(images.shape[-2:]) == tuple(shape):
+        return images
+    from torch.nn.functional import interpolate
+
+    return interpolate(images, shape, mode="bilinear", align_corners=False, antialias=True)
 
 
 def resample_image(image: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample the last two axes of a float image (..., y, x) bilinearly, antialiased on the way down."""
+    """An image (c, y, x) at another height and width; the same array where these are the same."""
     if image.shape[-2:] == shape:
         return image
     import torch
 
-    planes = torch.from_numpy(np.ascontiguousarray(image)).reshape(-1, 1, *image.shape[-2:])
-    scaled = torch.nn.functional.interpolate(planes, size=shape, mode="bilinear", align_corners=False, antialias=True)
-    result: NDArray[np.float32] = scaled.reshape(*image.shape[:-2], *shape).numpy()
+    result: NDArray[np.float32] = resample(torch.from_numpy(np.ascontiguousarray(image))[None], shape)[0].numpy()
     return result
 
 
 def resample_labels(labels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Resample the last two axes of a label image or mask (..., y, x) to the nearest pixel."""
+    """A label image or mask (..., y, x) at another height and width, each pixel the nearest of before."""
     if labels.shape[-2:] == shape:
         return labels
     rows, columns = (

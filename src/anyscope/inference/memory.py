@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from anyscope.errors import BadInput
+from anyscope.images.resampling import Resampling, resampling_for
 from anyscope.inference.footprint import forward_bytes, free_bytes
 from anyscope.inference.network import Network, device_of
-from anyscope.inference.resampling import Resampling, resampling_for
 from anyscope.inference.settings import InferenceSettings
 from anyscope.inference.tiles import Layout, round_up
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Prediction, Unit
 from anyscope.errors import BadInput, EnvironmentFault
+from anyscope.images.resampling import LARGEST_SCALE, resample
 from anyscope.inference.activation import activate
 from anyscope.inference.memory import MemoryEstimate, estimate_memory
 from anyscope.inference.network import Network, predicting
 from anyscope.inference.orientations import ORIENTATIONS
-from anyscope.inference.resampling import LARGEST_SCALE, resample
 from anyscope.inference.settings import InferenceSettings
 from anyscope.inference.slices import slice_stack
 from anyscope.inference.tiles import Layout, Tile, chunks, gaussian_weights
@@ -36,7 +36,7 @@ def predict_maps(
     """The activated maps of an image, at the image's own pixels.
 
     The image is resampled to the working pixel size of the network where both sizes are known, and the maps back; see
-    :mod:`anyscope.inference.resampling`. Test-time augmentation averages activated maps.
+    :mod:`anyscope.images.resampling`. Test-time augmentation averages activated maps.
 
     Args:
         network: The segmenter; it is in evaluation mode meanwhile.

@@ -166,8 +166,8 @@ class MicroscopeSettings(Settings):
         optics, illumination, camera: Its parts.
         snr: Signal-to-noise ratio of the image, which sets the amount of light; see
             :func:`anyscope.microscope.exposure.expose_to_snr` for its definition.
-        snr_sigma: Whether the SNR is that over the ``noise`` of the background, or over the ``background`` as it is, haze
-            and skirts of objects included, as one would measure it on a real image.
+        snr_sigma: Whether the SNR is that over the ``noise`` of the background, or over the ``background`` as it is,
+            haze and skirts of objects included, as one would measure it on a real image.
         photons: Instead of ``snr``: mean number of photons of a foreground pixel, background included.
     """
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from anyscope.errors import BadInput, unknown_name
-from anyscope.models.validation import explain
+from anyscope.running.documents import explain
 
 MAX_CHANNELS = 4096
 """Bound on the channels in and out of a network, so that a damaged file cannot ask for all memory."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, V
 from anyscope.contracts import HEADS, Task, head_channels
 from anyscope.errors import BadInput, Subject
 from anyscope.images import Intensity
-from anyscope.models.validation import explain
+from anyscope.running.documents import explain
 
 VERSION = 1
 """Version of the document. It rises when an older anyscope would misread it."""

@@ -6,10 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -17,17 +15,11 @@ from anyscope.errors import BadInput, explain_os_errors
 from anyscope.models.segmenter import Segmenter, build_segmenter
 from anyscope.models.spec import SegmenterSpec
 from anyscope.running.atomic import atomic_folder
+from anyscope.running.documents import dump_document, read_document
 
 SPEC_FILE, WEIGHTS_FILE = "segmenter.yaml", "weights.safetensors"
 RUN_SUBFOLDER = "segmenter"
-_MAX_SPEC_BYTES = 2**20
-_MAX_DEPTH = 32
 _HASH = "weights_sha256"
-
-
-class _PlainDumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
-        return True
 
 
 def save_segmenter(segmenter: Segmenter, folder: str | PathLike[str], *, replace: bool = False) -> None:
@@ -57,7 +49,7 @@ def load_segmenter(path: str | PathLike[str], device: str | torch.device = "cpu"
         BadInput: Files are missing, damaged, changed after they were written, of a newer version, or do not fit.
     """
     folder = find_segmenter(path)
-    document = read_document(folder / SPEC_FILE)
+    document = read_document(folder / SPEC_FILE, "a spec written by anyscope")
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise BadInput(folder, f"holds no {WEIGHTS_FILE}", "a folder that was written by anyscope train")
@@ -101,40 +93,6 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
     except SafetensorError as error:
         raise BadInput(path, f"cannot be read as safetensors ({error})", "an undamaged file") from None
-
-
-def dump_document(document: Mapping[str, Any]) -> str:
-    """Plain data as YAML without aliases; characters beyond ASCII are escaped, since YAML folds some of them."""
-    return yaml.dump(dict(document), Dumper=_PlainDumper, sort_keys=False, width=120)
-
-
-def read_document(path: Path) -> object:
-    """Parse a small YAML file that nobody vouches for."""
-    with explain_os_errors(path):
-        size = path.stat().st_size
-        if size > _MAX_SPEC_BYTES:
-            raise BadInput(path, f"has {size} bytes", f"a spec of at most {_MAX_SPEC_BYTES} bytes")
-        raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8")
-        _refuse_traps(text, path)
-        return yaml.safe_load(text)
-    except UnicodeDecodeError:
-        raise BadInput(path, "is not text in UTF-8", "YAML") from None
-    except (yaml.YAMLError, ValueError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(path, f"is not YAML ({first})", "a spec written by anyscope") from None
-
-
-def _refuse_traps(text: str, path: Path) -> None:
-    """YAML that takes ages to parse or to copy: deep nesting, and aliases of aliases."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise BadInput(path, "has YAML aliases", "a spec without them")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise BadInput(path, "is nested too deeply", f"at most {_MAX_DEPTH} levels")
 
 
 def _check_fit(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], subject: Path) -> None:

@@ -19,10 +19,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from anyscope.errors import BadInput, Interrupted, explain_os_errors
 from anyscope.running.atomic import refuse_existing, remove, write_text
+from anyscope.running.documents import dump_document, read_mapping
 
 _PACKAGES = ("anyscope", "torch", "timm", "segmentation-models-pytorch", "accelerate", "numpy", "scikit-image")
 
@@ -67,7 +66,7 @@ class RunFolder:
         with explain_os_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        write_text(path / "settings.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
+        write_text(path / "settings.yaml", dump_document(settings))
         return run
 
     def _refuse_other(self, settings: Mapping[str, Plain]) -> None:
@@ -83,14 +82,7 @@ class RunFolder:
 
     def settings(self) -> dict[str, Plain]:
         """What the run was asked for."""
-        path = self.path / "settings.yaml"
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise BadInput(path, f"cannot be read ({str(error).splitlines()[0]})", "a YAML mapping") from None
-        if not isinstance(content, dict):
-            raise BadInput(path, f"a YAML {type(content).__name__}", "a mapping")
-        return content
+        return read_mapping(self.path / "settings.yaml", "the settings of a run")
 
     @property
     def finished(self) -> bool:

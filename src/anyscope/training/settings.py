@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from anyscope.contracts import HEADS, Task
 from anyscope.errors import BadInput, unknown_name
 from anyscope.images import Intensity
+from anyscope.running.documents import explain
 from anyscope.training.losses import DEFAULT_LOSSES, parse_loss
 
 
@@ -172,10 +173,7 @@ def validated(kind: type[TrainSettings], data: dict[str, Any]) -> TrainSettings:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "settings"
-        if first["type"] == "extra_forbidden":
+        key, problem = explain(error)
+        if error.errors()[0]["type"] == "extra_forbidden":
             raise unknown_name("setting", key, kind.model_fields) from None
-        raise BadInput(
-            f"setting {key!r}", f"{first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None
+        raise BadInput(f"setting {key!r}", problem) from None

@@ -14,6 +14,7 @@ from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.microscope import MICROSCOPES, MicroscopeSettings
 from anyscope.running.atomic import refuse_existing
+from anyscope.running.documents import explain
 from anyscope.running.progress import progress
 
 
@@ -62,11 +63,8 @@ def changed_settings(settings: MicroscopeSettings, changes: dict[str, Any]) -> M
     try:
         return MicroscopeSettings.model_validate(plain)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "microscope"
-        raise BadInput(
-            f"setting {key!r}", f"{first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None
+        key, problem = explain(error)
+        raise BadInput(f"setting {key!r}", problem) from None
 
 
 def _replace(plain: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -11,8 +11,7 @@ from anyscope.datasets import Dataset, open_dataset
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.inference import InferenceSettings
-from anyscope.models import SegmenterSpec, build_segmenter, save_segmenter
-from anyscope.models.initialise import initialise
+from anyscope.models import SegmenterSpec, build_segmenter, initialise, save_segmenter
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
