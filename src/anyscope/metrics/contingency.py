@@ -235,7 +235,6 @@ def _count_runs(arrays: Sequence[NDArray[Any]], highest: Sequence[int], dense: b
 
     dtype = np.dtype(np.uint32 if max(highest) < 2**32 else np.uint64)
     blocks = iter(list(_blocks(arrays[0].shape)))
-    everywhere = np.zeros(0, bool)
 
     def work(_: int) -> Contingency:
         buffers = [np.empty(BLOCK_PIXELS, kind) for kind in (dtype, dtype, np.dtype(bool))]
@@ -243,7 +242,7 @@ def _count_runs(arrays: Sequence[NDArray[Any]], highest: Sequence[int], dense: b
         table, used = runs.free_table(), 0
         for block in blocks:
             flat = [_flat(array[block], buffer) for array, buffer in zip(arrays, buffers, strict=False)]
-            mask = flat[2] if len(flat) == 3 else everywhere
+            mask = flat[2] if len(flat) == 3 else None
             if dense:
                 runs.count_dense(flat[0], flat[1], mask, cells)
             else:

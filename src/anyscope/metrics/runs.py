@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Flat = NDArray[np.unsignedinteger]
 Cells = NDArray[np.int64]
+Valid = NDArray[np.bool_] | None
 Table = NDArray[np.uint64]
 
 STRIPE = 1 << 12
@@ -41,9 +42,9 @@ def _find_runs(reference: Flat, prediction: Flat, first: NDArray[np.uint8], star
 
 
 @njit(cache=True, nogil=True)
-def _weight(valid: NDArray[np.bool_], start: int, end: int) -> int:
-    """Number of pixels of a run that count; an empty ``valid`` means all."""
-    if valid.size == 0:
+def _weight(valid: Valid, start: int, end: int) -> int:
+    """Number of pixels of a run that count; all without ``valid``, for which numba compiles this apart."""
+    if valid is None:
         return end - start
     weight = 0
     for index in range(start, end):
@@ -52,17 +53,14 @@ def _weight(valid: NDArray[np.bool_], start: int, end: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def count_dense(reference: Flat, prediction: Flat, valid: NDArray[np.bool_], cells: Cells) -> None:
+def count_dense(reference: Flat, prediction: Flat, valid: Valid, cells: Cells) -> None:
     """Add the pairs of labels of two flat arrays to ``cells`` (reference labels, prediction labels)."""
     first, starts = np.empty(STRIPE, np.uint8), np.empty(STRIPE + 1, np.int32)
     for begin in range(0, reference.size, STRIPE):
-        r, p, mask = (
-            reference[begin : begin + STRIPE],
-            prediction[begin : begin + STRIPE],
-            valid[begin : begin + STRIPE],
-        )
+        r, p = reference[begin : begin + STRIPE], prediction[begin : begin + STRIPE]
         for run in range(_find_runs(r, p, first, starts)):
-            cells[r[starts[run]], p[starts[run]]] += _weight(mask, starts[run], starts[run + 1])
+            start = starts[run]
+            cells[r[start], p[start]] += _weight(valid, begin + start, begin + starts[run + 1])
 
 
 def free_table() -> Table:
@@ -95,13 +93,13 @@ def _doubled(table: Table) -> Table:
 
 @njit(cache=True, nogil=True)
 def _add_runs(
-    reference: Flat, prediction: Flat, valid: NDArray[np.bool_], starts: NDArray[np.int32], runs: int, table: Table
+    reference: Flat, prediction: Flat, valid: Valid, begin: int, starts: NDArray[np.int32], table: Table
 ) -> int:
-    """Add runs to a table that has room for all of them; returns how many new pairs it holds."""
+    """Add the runs of the stripe at ``begin`` to a table with room for all; returns how many new pairs it holds."""
     added = 0
-    for run in range(runs):
-        start = starts[run]
-        weight = _weight(valid, start, starts[run + 1])
+    for run in range(starts.size - 1):
+        start = begin + starts[run]
+        weight = _weight(valid, start, begin + starts[run + 1])
         if weight:
             r, p = np.uint64(reference[start]), np.uint64(prediction[start])
             slot = _slot(table, r, p)
@@ -113,19 +111,13 @@ def _add_runs(
 
 
 @njit(cache=True, nogil=True)
-def count_hashed(
-    reference: Flat, prediction: Flat, valid: NDArray[np.bool_], table: Table, used: int
-) -> tuple[Table, int]:
+def count_hashed(reference: Flat, prediction: Flat, valid: Valid, table: Table, used: int) -> tuple[Table, int]:
     """Add the pairs of labels of two flat arrays to a hash table; returns the table, grown if need be, and its fill."""
     first, starts = np.empty(STRIPE, np.uint8), np.empty(STRIPE + 1, np.int32)
     for begin in range(0, reference.size, STRIPE):
-        r, p, mask = (
-            reference[begin : begin + STRIPE],
-            prediction[begin : begin + STRIPE],
-            valid[begin : begin + STRIPE],
-        )
-        runs = _find_runs(r, p, first, starts)
+        stop = min(begin + STRIPE, reference.size)
+        runs = _find_runs(reference[begin:stop], prediction[begin:stop], first, starts)
         while 2 * (used + runs) > table.shape[0]:
             table = _doubled(table)
-        used += _add_runs(r, p, mask, starts, runs, table)
+        used += _add_runs(reference, prediction, valid, begin, starts[: runs + 1], table)
     return table, used
