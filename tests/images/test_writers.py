@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -41,7 +43,9 @@ def _shapes(suffix: str) -> st.SearchStrategy[tuple[int, int, int, int]]:
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_round_trip(tmp_path: Path, suffix: str, dtype: str, data: st.DataObject) -> None:
-    array = data.draw(_shapes(suffix).flatmap(lambda shape: arrays(np.dtype(dtype), shape)))
+    # Any pattern of bits is a number: NaN, infinities and subnormals are among them.
+    bits = "b1" if dtype == "b1" else f"u{dtype[1]}"
+    array = data.draw(_shapes(suffix).flatmap(lambda shape: arrays(bits, shape))).view(dtype)
     z = data.draw(st.none() | SIZES)
     voxel = data.draw(st.none() | st.builds(VoxelSize, st.just(z), SIZES, SIZES))
     path = tmp_path / f"a{suffix}"
@@ -121,6 +125,11 @@ def test_ome_zarr_is_valid(tmp_path: Path, shape: tuple[int, ...], voxel: VoxelS
     assert np.array_equal(np.asarray(group["0"]).reshape(shape), array)
 
 
+def test_empty_chunks_are_written(tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.ome.zarr", np.zeros((20, 300, 300), np.uint8))
+    assert not any("missing" in note for note in open_image(tmp_path / "a.ome.zarr").notes)
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "dtype", "message"),
     [
@@ -178,6 +187,37 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentFault):
         write_labels(tmp_path / "file" / name, np.ones((1, 8, 8), np.uint16))
+
+
+_FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from anyscope.errors import EnvironmentFault
+from anyscope.images import WRITERS, write_image
+
+array = np.random.default_rng(0).integers(0, 60000, (1, 1, 200, 300)).astype(np.uint16)
+folder = Path(sys.argv[1])
+for _, writer in WRITERS.items():  # imports its library
+    write_image(folder / ("a" + writer.suffixes[0]), array[:, :, :8, :8])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+for _, writer in WRITERS.items():
+    try:
+        write_image(folder / ("b" + writer.suffixes[0]), array)
+    except EnvironmentFault as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    # A limit on the size of files stands for the full disk; it holds for a whole process.
+    command = [sys.executable, "-c", _FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(WRITERS)
+    assert all("larger than the file system allows" in line for line in done.stdout.splitlines())
+    assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["a"] * len(WRITERS)
 
 
 @pytest.mark.parametrize(
