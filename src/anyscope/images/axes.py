@@ -46,6 +46,11 @@ class Layout:
         channels = self._length("c", 1) * self._length("s", 1)
         return channels, self._length("z", 1), self._length("y", 1), self._length("x", 1)
 
+    def planes_at_once(self, chunk: tuple[int, ...] | None) -> int:
+        """How many slices are decoded together in a file of such chunks."""
+        at = self.letters.find("z")
+        return min(chunk[at], self.lengths[at]) if chunk is not None and at >= 0 else 1
+
     def box(self, region: Roi, channels: slice) -> Box:
         """The stored box of a region (z, y, x) and a range of channels."""
         z, y, x = region.slices

@@ -98,6 +98,11 @@ class Image:
             array = luminance(array)
         return np.ascontiguousarray(array, dtype=self.dtype)
 
+    @property
+    def planes_at_once(self) -> int:
+        """How many slices the file decodes together; reading fewer takes as long."""
+        return self._layout.planes_at_once(self._stored.chunk)
+
     def describe(self) -> str:
         """What was understood, in one line.
 

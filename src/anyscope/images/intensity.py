@@ -17,8 +17,8 @@ from anyscope.images.image import Image
 MAX_VALUES = 1 << 24
 """Images of up to so many values are looked at as a whole; of larger ones, about so many are sampled."""
 
-_MAX_BOXES = 64
-_BOX_SIDE = 2048
+_MAX_PLANES = 64
+_BOX_SIDE = 1024
 _COUNTED_AT_ONCE = 1 << 20
 _HUGE = 1e300
 """Floats beyond this count as this, so that differences stay finite."""
@@ -130,8 +130,9 @@ def sample(image: Image, region: Roi | None = None) -> NDArray[Any]:
     region = region or Roi.whole(image.shape[1:])
     if image.shape[0] * region.size <= MAX_VALUES:
         return _finite(image.read(region))
-    boxes = _boxes(region)
-    step = -(-len(boxes) // _MAX_BOXES)
+    depth = min(image.planes_at_once, _MAX_PLANES)
+    boxes = _boxes(region, depth)
+    step = -(-len(boxes) * depth // _MAX_PLANES)
     # The middle of each run of boxes, so that the rim of the image does not weigh more than the rest.
     boxes = boxes[step // 2 :: step]
     n_values = image.shape[0] * sum(box.size for box in boxes)
@@ -139,12 +140,12 @@ def sample(image: Image, region: Roi | None = None) -> NDArray[Any]:
     return np.concatenate([_finite(image.read(box)[..., ::stride, ::stride]) for box in boxes])
 
 
-def _boxes(region: Roi) -> list[Roi]:
-    """The region cut into single planes of at most 2048 x 2048 pixels."""
+def _boxes(region: Roi, depth: int) -> list[Roi]:
+    """The region cut into boxes of ``depth`` planes of at most 1024 x 1024 pixels, along the grid of the chunks."""
     (z0, y0, x0), (z1, y1, x1) = region.start, region.stop
     return [
-        Roi((z, y, x), (z + 1, min(y + _BOX_SIDE, y1), min(x + _BOX_SIDE, x1)))
-        for z in range(z0, z1)
+        Roi((max(z, z0), y, x), (min(z + depth, z1), min(y + _BOX_SIDE, y1), min(x + _BOX_SIDE, x1)))
+        for z in range(z0 // depth * depth, z1, depth)
         for y in range(y0, y1, _BOX_SIDE)
         for x in range(x0, x1, _BOX_SIDE)
     ]

@@ -30,6 +30,7 @@ class Location:
 
     Args:
         path: The file, or the folder of a Zarr store.
+        chunk: Lengths of what is decoded at once, None where single planes are.
         inside: The data set within an HDF5 file, such as ``/volumes/raw``; empty to find the only one.
         labels: Whether ids of objects are expected, which settles some ambiguities.
     """
@@ -63,6 +64,7 @@ class Stored:
     voxel_size_nm: Mapping[str, float] = field(default_factory=dict)
     rgb: bool = False
     notes: tuple[str, ...] = ()
+    chunk: tuple[int, ...] | None = None
     inside: str = ""
 
 

@@ -50,7 +50,8 @@ class Hdf5Reader(Reader):
                     str(location), array_bytes(dataset.shape, dataset.dtype), location.path.stat().st_size, 1
                 )
             sizes, said = _voxel_size(attributes)
-            return Stored(dataset.shape, dataset.dtype, _axes(attributes, dataset), sizes, False, notes + said, inside)
+            axes, notes = _axes(attributes, dataset), notes + said
+            return Stored(dataset.shape, dataset.dtype, axes, sizes, notes=notes, chunk=dataset.chunks, inside=inside)
 
     def load(self, location: Location, stored: Stored, box: Box) -> Array:
         import h5py

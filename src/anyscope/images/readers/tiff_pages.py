@@ -89,7 +89,8 @@ def read_plane(page: Any, number: int, box: Box, path: Path) -> Array:
     if page is None:
         raise BadInput(path, f"plane {number} is missing", remedy=_CUT_OFF)
     key = page.keyframe
-    grid, chunk = key.chunked, key.chunks
+    grid = key.chunked
+    chunk = (1,) * (len(grid) - len(key.chunks)) + tuple(key.chunks)  # separate samples: tifffile leaves out their 1
     n_segments = math.prod(grid)
     if not min(len(page.dataoffsets), len(page.databytecounts)) >= n_segments:
         found = f"plane {number} lists {len(page.dataoffsets)} of its {n_segments} tiles or strips"

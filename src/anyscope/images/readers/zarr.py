@@ -57,7 +57,8 @@ class ZarrReader(Reader):
         if axes is not None and len(axes) != len(shape):
             raise BadInput(str(location), f"names {len(axes)} axes for an array of shape {shape}", "one for each axis")
         notes = image.notes + _missing_chunks(array)
-        return Stored(shape, dtype, axes, image.voxel_size_nm, notes=notes, inside=str(image.folder))
+        sizes = image.voxel_size_nm
+        return Stored(shape, dtype, axes, sizes, notes=notes, chunk=tuple(array.chunks), inside=str(image.folder))
 
     def load(self, location: Location, stored: Stored, box: Box) -> Array:
         array: Array = np.asarray(_open_array(Path(stored.inside), location)[box])

@@ -28,7 +28,9 @@ class TiffWriter(Writer):
 
     def write(self, path: Path, array: NDArray[Any], voxel_size_nm: VoxelSize | None, what: str) -> None:  # noqa: ARG002
         kind = array.dtype.str[1:]
-        if kind in _IMAGEJ and array.nbytes < _IMAGEJ_BYTES:
+        # Lines of one pixel are left to OME: tifffile drops their axis from ImageJ files.
+        plane = min(array.shape[-2:]) > 1
+        if kind in _IMAGEJ and array.nbytes < _IMAGEJ_BYTES and plane:
             _write_imagej(path, array, voxel_size_nm)
         elif kind in _OME:
             _write_ome(path, array, voxel_size_nm)

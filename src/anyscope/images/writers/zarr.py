@@ -44,6 +44,7 @@ class ZarrWriter(Writer):
                 compressors=ZstdCodec(level=3),
                 fill_value=np.zeros((), data.dtype).item(),
                 dimension_names=list(axes),
+                config={"write_empty_chunks": True},  # a missing chunk is then one that was lost
             )
             stored[...] = data
 
