@@ -113,7 +113,9 @@ def test_several_classes_and_ignored_pixels(tmp_path):
     (data / "dataset.yaml").write_text("labels: classes\nclasses: [background, one, two]\nignore: [9]\n")
     result = anyscope.train(data, tmp_path / "run", settings=tiny(), device="cpu")
     assert load_segmenter(tmp_path / "run").spec.classes == 3
-    assert "mean_iou" in result.test["scores"]
+    assert result.test["protocol"] == "multiclass"
+    out = anyscope.predict(tmp_path / "run", data, tmp_path / "out", split="test", device="cpu")
+    assert anyscope.evaluate(out.out, data, split="test").to_json()["scores"] == result.test["scores"]
 
 
 def test_a_stack_with_neighbours_at_a_working_pixel_size(tmp_path):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from anyscope.metrics.contingency import Contingency, contingency, merge
 from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_counts, evaluate_pairs
 from anyscope.metrics.morphology import densities, morphology
-from anyscope.metrics.protocols import PROTOCOLS, Counts, EvaluationProtocol
+from anyscope.metrics.protocols import PROTOCOLS, Counts, EvaluationProtocol, default_protocol
 
 __all__ = [
     "Contingency",
     "contingency",
     "merge",
     "PROTOCOLS",
+    "default_protocol",
     "EvaluationProtocol",
     "Counts",
     "Pair",

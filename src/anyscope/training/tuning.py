@@ -9,7 +9,6 @@ import numpy as np
 from anyscope.contracts import Labels
 from anyscope.inference import InferenceSettings
 from anyscope.instances import default_decoder, split_maps, tune
-from anyscope.metrics import PROTOCOLS
 from anyscope.models import Segmenter
 from anyscope.models.spec import DecoderSpec
 from anyscope.training.validation import Validation
@@ -18,7 +17,7 @@ from anyscope.training.validation import Validation
 def tuned_decoder(segmenter: Segmenter, validation: Validation, inference: InferenceSettings) -> DecoderSpec:
     """The decoder of the segmenter's task with the parameters that score best on the validation images."""
     spec = segmenter.spec
-    protocol = PROTOCOLS[spec.task]
+    protocol = validation.protocol
 
     def score(references: Sequence[Labels], predictions: Sequence[Labels]) -> float:
         counts = [

@@ -14,7 +14,7 @@ from anyscope.datasets.folder import LabelledImages, LabelledRegion
 from anyscope.geometry import Roi
 from anyscope.inference import InferenceSettings, predict_maps
 from anyscope.instances import default_decoder, split_maps
-from anyscope.metrics import PROTOCOLS
+from anyscope.metrics import EvaluationProtocol, default_protocol
 from anyscope.models import Segmenter, SegmenterSpec
 from anyscope.training.batches import Batch
 from anyscope.training.objective import Objective
@@ -61,7 +61,12 @@ class Validation:
     @property
     def selection(self) -> str:
         """Name of the score that the best epoch is chosen by."""
-        return PROTOCOLS[self.spec.task].headline
+        return self.protocol.headline
+
+    @property
+    def protocol(self) -> EvaluationProtocol:
+        """How the images are scored."""
+        return default_protocol(self.spec.task, self.spec.classes)
 
     def loss(self, segmenter: torch.nn.Module, batches: Sequence[Batch], objective: Objective) -> float:
         """Mean loss over fixed batches."""
@@ -78,9 +83,8 @@ class Validation:
         """Scores, pooled over the images, with the default decoder of the task."""
         decoder = default_decoder(self.spec.task, self.spec.heads)
         maps = self.maps(segmenter, inference)
-        protocol = PROTOCOLS[self.spec.task]
         counts = []
         for values, image in zip(maps, self.images, strict=True):
             labels = np.where(image.valid, decoder(split_maps(values, self.spec.heads, self.spec.classes)), 0)
-            counts.append(protocol.measure(image.reference, labels))
-        return protocol.scores(protocol.pool(counts))
+            counts.append(self.protocol.measure(image.reference, labels))
+        return self.protocol.scores(self.protocol.pool(counts))

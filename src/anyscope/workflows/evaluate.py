@@ -12,10 +12,8 @@ from anyscope.datasets import Part, open_dataset
 from anyscope.errors import BadInput
 from anyscope.geometry import Roi
 from anyscope.images import Image, ReadOptions, list_images, open_labels, stem_of
-from anyscope.metrics import PROTOCOLS
+from anyscope.metrics import PROTOCOLS, EvaluationProtocol, default_protocol
 from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_pairs
-
-_DEFAULT_PROTOCOL: dict[str, Task] = {"mask": "semantic", "classes": "semantic", "instances": "instances"}
 
 
 def evaluate(
@@ -32,9 +30,9 @@ def evaluate(
         prediction: A file, or a folder of files.
         reference: A file, a folder of files with the same stems, or a dataset folder, whose ``labels/`` are taken and
             whose ignored labels are not scored.
-        protocol: A name of :data:`anyscope.metrics.PROTOCOLS`; by default ``semantic`` for masks and classes and
-            ``instances`` for instance labels, as the dataset says or as the values of the references show. Several
-            classes need a dataset that declares them; elsewhere a mask is everything above 0.
+        protocol: A name of :data:`anyscope.metrics.PROTOCOLS`; by default ``semantic`` for masks, ``multiclass`` for
+            more than two classes and ``instances`` for instance labels, as the dataset says or as the values of the
+            references show. Several classes need a dataset that declares them; elsewhere a mask is everything above 0.
         split: Score only this part of a dataset's split; predictions are of whole images or of just that part.
         read: How to read the files where they leave it open.
 
@@ -44,7 +42,7 @@ def evaluate(
     prediction, reference = Path(prediction), Path(reference)
     read = read or ReadOptions()
     pairs = _Pairs(prediction, reference, split, read)
-    chosen = PROTOCOLS[protocol if protocol is not None else pairs.natural_protocol()]
+    chosen = PROTOCOLS[protocol] if protocol is not None else pairs.natural_protocol()
     return evaluate_pairs(chosen, pairs.of(chosen.task))
 
 
@@ -72,12 +70,13 @@ class _Pairs:
                            "a file with the stem of each reference")  # fmt: skip
         self._names = names
 
-    def natural_protocol(self) -> str:
+    def natural_protocol(self) -> EvaluationProtocol:
         """What the labels are scored as when nothing was asked for."""
         if self._dataset is not None:
-            return _DEFAULT_PROTOCOL[self._dataset.kind]
+            task: Task = "instances" if self._dataset.kind == "instances" else "semantic"
+            return default_protocol(task, self._dataset.classes)
         largest = max(int(open_labels(path, self._read).read().max(initial=0)) for path in self._references.values())
-        return "instances" if largest > 1 else "semantic"
+        return default_protocol("instances" if largest > 1 else "semantic")
 
     def of(self, task: Task) -> Iterator[Pair]:
         """Pairs, read one at a time."""

@@ -62,7 +62,7 @@ def report(folder: Path | str) -> Path:
     evaluation = _json(folder / "test" / "evaluation.json")
     finished = _json(folder / "finished.json") or {}
     task: Task = settings["task"]
-    samples, notes = _samples(folder, settings, task) if evaluation is not None else ((), ())
+    samples, notes = _samples(folder, settings, evaluation) if evaluation is not None else ((), ())
     page = run_report(
         RunReport(
             title=f"{settings['model']} on {Path(settings['data']).name}",
@@ -72,7 +72,7 @@ def report(folder: Path | str) -> Path:
             evaluation=evaluation,
             task=task,
             samples=samples,
-            primary_score=PROTOCOLS[task].headline,
+            primary_score=None if evaluation is None else PROTOCOLS[evaluation["protocol"]].headline,
             best_epoch=finished.get("best_epoch"),
             facts=_facts(settings, spec, evaluation, run),
             notes=notes,
@@ -126,8 +126,11 @@ def _json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _samples(folder: Path, settings: dict[str, Any], task: Task) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+def _samples(
+    folder: Path, settings: dict[str, Any], evaluation: dict[str, Any]
+) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
     """The worst, middle and best planes of the test part, with their scores."""
+    task: Task = settings["task"]
     read = settings["read"]
     size = read["voxel_size_nm"]
     options = ReadOptions(read["axes"], tuple(size) if size else None, read["channel"])
@@ -136,7 +139,7 @@ def _samples(folder: Path, settings: dict[str, Any], task: Task) -> tuple[tuple[
     except BadInput as error:
         return (), (f"The test images are not shown: {error}",)
     planes = {plane.name: plane for plane in _planes(folder, dataset.labelled("test"))}
-    protocol = PROTOCOLS[task]
+    protocol = PROTOCOLS[evaluation["protocol"]]
     scores: dict[str, float | None] = {}
     for name, plane in planes.items():
         reference, valid = plane.cut().read_reference(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anyscope.contracts import Task
 from anyscope.metrics.protocols.base import Counts, EvaluationProtocol
 from anyscope.metrics.protocols.masks import Lucchi, Multiclass, Semantic
 from anyscope.metrics.protocols.objects import Dsb2018, Instances, Instances2d
@@ -28,4 +29,9 @@ _ENTRIES: tuple[type[EvaluationProtocol], ...] = (
 for _entry in _ENTRIES:
     PROTOCOLS.add(_entry.name, _entry())
 
-__all__ = ["Counts", "EvaluationProtocol", "PROTOCOLS"]
+__all__ = ["Counts", "EvaluationProtocol", "PROTOCOLS", "default_protocol"]
+
+
+def default_protocol(task: Task, classes: int = 2) -> EvaluationProtocol:
+    """The protocol of a task where none was asked for: ``semantic``, ``instances``, or ``multiclass`` for K > 2."""
+    return Multiclass(classes=classes) if task == "semantic" and classes > 2 else PROTOCOLS[task]
