@@ -8,7 +8,6 @@ difference is mostly noise, which is why the overhead is not taken from it.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -69,26 +68,21 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
-    """Print one line for each tiling."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+def main(repeats: int = 5) -> None:
+    """Print two lines for each tiling."""
     segmenter = build_segmenter(SPEC, seed=0).eval()
     inside = Inside()
     inside.watch(segmenter)
     parameters = sum(parameter.numel() for parameter in segmenter.parameters())
     image = np.random.default_rng(0).random((1, 1, SIDE, SIDE), dtype=np.float32)
-    print(f"U-Net with {parameters / 1e6:.2f} M parameters, {SIDE} x {SIDE} pixels, {given.threads} threads")
+    print(f"U-Net with {parameters / 1e6:.2f} M parameters, {SIDE} x {SIDE} pixels, {torch.get_num_threads()} threads")
     for tile in (None, 624, 480):
         settings = InferenceSettings(tile=tile, batch=1)
         plan = estimate_memory(segmenter, image.shape, settings)
         bare = bare_forwards(segmenter, image, settings)
         bare()
         forwards, totals, overheads = [], [], []
-        for _ in range(given.repeats):
+        for _ in range(repeats):
             forwards.append(seconds(bare))
             inside.seconds = 0.0
             totals.append(seconds(lambda chosen=settings: predict_maps(segmenter, image, settings=chosen)))
