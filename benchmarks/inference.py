@@ -1,16 +1,17 @@
 """What tiled prediction costs beside the forward passes it consists of: ``python -m benchmarks.inference``.
 
-The network of the zoo's U-Net with two million parameters predicts an image of 1024 x 1024 pixels, untiled and with
-tiles; the bare forward passes of the very same tiles are timed in turn with it, and the medians are compared. The goal
-is an overhead of at most 10 %.
+The zoo's U-Net with two million parameters predicts an image of 1024 x 1024 pixels, untiled and with tiles. The
+overhead is what ``predict_maps`` spends outside the network, as a part of what it spends inside; the goal is at most
+10 %. For comparison the bare forward passes of the very same tiles are timed in turn with it; on a busy machine that
+difference is mostly noise, which is why the overhead is not taken from it.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -41,6 +42,25 @@ def bare_forwards(segmenter: Segmenter, image: np.ndarray, settings: InferenceSe
     return run
 
 
+@dataclass
+class Inside:
+    """Adds up the wall time of the forward passes of a network."""
+
+    seconds: float = 0.0
+    _started: float = 0.0
+
+    def watch(self, segmenter: Segmenter) -> None:
+        """Measure from now on."""
+        segmenter.register_forward_pre_hook(self._before)
+        segmenter.register_forward_hook(self._after)
+
+    def _before(self, *_: object) -> None:
+        self._started = time.perf_counter()
+
+    def _after(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._started
+
+
 def seconds(call: Callable[[], object]) -> float:
     """Wall time of a call."""
     started = time.perf_counter()
@@ -48,30 +68,30 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
-    """Print one line for each tiling."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+def main(repeats: int = 5) -> None:
+    """Print two lines for each tiling."""
     segmenter = build_segmenter(SPEC, seed=0).eval()
+    inside = Inside()
+    inside.watch(segmenter)
     parameters = sum(parameter.numel() for parameter in segmenter.parameters())
     image = np.random.default_rng(0).random((1, 1, SIDE, SIDE), dtype=np.float32)
-    print(f"U-Net with {parameters / 1e6:.2f} M parameters, {SIDE} x {SIDE} pixels, {given.threads} threads")
+    print(f"U-Net with {parameters / 1e6:.2f} M parameters, {SIDE} x {SIDE} pixels, {torch.get_num_threads()} threads")
     for tile in (None, 624, 480):
         settings = InferenceSettings(tile=tile, batch=1)
         plan = estimate_memory(segmenter, image.shape, settings)
         bare = bare_forwards(segmenter, image, settings)
         bare()
-        pairs = [
-            (seconds(bare), seconds(lambda chosen=settings: predict_maps(segmenter, image, settings=chosen)))
-            for _ in range(given.repeats)
-        ]
-        forward, predicted = (statistics.median(times) for times in zip(*pairs, strict=True))
-        ratio = statistics.median(second / first for first, second in pairs) - 1
+        forwards, totals, overheads = [], [], []
+        for _ in range(repeats):
+            forwards.append(seconds(bare))
+            inside.seconds = 0.0
+            totals.append(seconds(lambda chosen=settings: predict_maps(segmenter, image, settings=chosen)))
+            overheads.append(totals[-1] / inside.seconds - 1)
         print(plan.layout.describe(plan.working_shape))
-        print(f"    forward {forward:.2f} s, predict_maps {predicted:.2f} s, overhead {ratio:+.1%}")
+        print(
+            f"    overhead {statistics.median(overheads):.1%} ({min(overheads):.1%} to {max(overheads):.1%}); "
+            f"predict_maps {statistics.median(totals):.2f} s, bare forwards {statistics.median(forwards):.2f} s"
+        )
 
 
 if __name__ == "__main__":
