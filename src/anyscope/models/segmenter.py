@@ -114,6 +114,8 @@ def build_segmenter(spec: SegmenterSpec, seed: int, weights: Weights = "random")
             start = Pretrained(net, (MEAN,), (STD,), f"random, seed {seed}")
     mean, std = (_for_channels(statistics, spec) for statistics in (start.mean, start.std))
     segmenter = Segmenter(spec.model_copy(update={"weights": start.origin}), start.net, mean, std)
+    # Convolutions are a quarter to a half faster with the channels innermost, on CPUs as with tensor cores.
+    return segmenter.to(memory_format=torch.channels_last)
 
 
 def _for_channels(statistics: Sequence[float], spec: SegmenterSpec) -> list[float]:
@@ -121,5 +123,3 @@ def _for_channels(statistics: Sequence[float], spec: SegmenterSpec) -> list[floa
     if spec.channels == len(statistics):
         return list(statistics) * (2 * spec.neighbours + 1)
     return [sum(statistics) / len(statistics)] * spec.in_channels
-    # Convolutions are a quarter to a half faster with the channels innermost, on CPUs as with tensor cores.
-    return segmenter.to(memory_format=torch.channels_last)
