@@ -24,6 +24,7 @@ def measure(keep: bool) -> dict[str, float]:
     if keep:
         keep_freed_memory()
     segmenter = build_segmenter(SegmenterSpec(model="unet_small", task="semantic"), seed=0)
+    segmenter.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(segmenter.parameters())
     patches, image = torch.rand(8, 1, 128, 128), torch.rand(1, 1, 1024, 1024)
 

@@ -85,12 +85,16 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="The folder to make.")] = Path("demo"),
     seed: Seed = 0,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """The whole flow on synthetic data, in a few minutes: synthesise, train, predict, evaluate, report."""
     from anyscope.workflows.demo import demo as run_demo
     from anyscope.workflows.tables import evaluation_table
 
     result = run_demo(out, seed=seed, force=force)
+    if as_json:
+        _print_json({"out": result.out, "report": result.report, "evaluation": result.evaluation.to_json()})
+        return
     print(evaluation_table(result.evaluation.to_json()))
     print(f"report: {result.report}")
 
@@ -158,6 +162,7 @@ def data_synth(
     seed: Seed = 0,
     changes: Set = None,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Make a synthetic fluorescence dataset with exact truth, the noise-free signal and the record of each image."""
     from anyscope.workflows.data import data_synth as synthesise
@@ -170,7 +175,10 @@ def data_synth(
         out, specimen=specimen, microscope=microscope, count=count, shape=shape, seed=seed,
         changes=parse_overrides(changes or []), force=force,
     )  # fmt: skip
-    print(f"dataset: {made}")
+    if as_json:
+        _print_json({"dataset": made})
+    else:
+        print(f"dataset: {made}")
 
 
 @app.command()
@@ -271,11 +279,17 @@ def evaluate(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)], as_json: Json = False
+) -> None:
     """Write the self-contained page of a run."""
     from anyscope.workflows.report import report as write_report
 
-    print(f"report: {write_report(folder)}")
+    page = write_report(folder)
+    if as_json:
+        _print_json({"report": page})
+    else:
+        print(f"report: {page}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -131,6 +131,7 @@ def _fit(
     run: RunFolder,
 ) -> Fit:
     device = accelerator.device
+    segmenter.to(memory_format=torch.channels_last)  # as in load_segmenter
     objective = Objective.of(settings, segmenter.spec.classes)
     optimiser = make_optimiser(segmenter.parameters(), settings)
     model, optimiser = accelerator.prepare(segmenter, optimiser)

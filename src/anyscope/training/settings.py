@@ -83,10 +83,10 @@ class TrainSettings(_Settings):
     intensity: Intensity = Intensity()
     pixel_size_nm: float | None = Field(None, gt=0)
     neighbours: int = Field(0, ge=0, le=16)
-    patch_px: int = Field(256, ge=16, le=4096)
+    patch_px: int = Field(192, ge=16, le=4096)
     batch: int = Field(4, ge=1)
-    epochs: int = Field(20, ge=1)
-    steps_per_epoch: int = Field(20, ge=1)
+    epochs: int = Field(15, ge=1)
+    steps_per_epoch: int = Field(50, ge=1)
     foreground: float = Field(0.5, ge=0, le=1)
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(2e-3, gt=0)
@@ -135,11 +135,12 @@ class TrainSettings(_Settings):
 
 PROFILES: dict[str, dict[str, Any]] = {
     "fast": {},
-    "standard": {"epochs": 60, "steps_per_epoch": 50, "batch": 8},
+    "standard": {"patch_px": 256, "batch": 8, "epochs": 60, "steps_per_epoch": 100},
     "best": {
+        "patch_px": 256,
+        "batch": 16,
         "epochs": 120,
         "steps_per_epoch": 200,
-        "batch": 16,
         "ema": 0.999,
         "augmentation": {"angle_degrees": 180.0},
     },

@@ -15,6 +15,7 @@ from anyscope.models import SegmenterSpec, build_segmenter, initialise, save_seg
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
+from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
 from anyscope.training.tuning import tuned_decoder
 from anyscope.training.validation import Validation
@@ -94,6 +95,8 @@ def train(
         say(f"{out}: finished already, nothing to do")
         return _result(run)
     _describe(dataset, settings, spec, chosen)
+    needed = training_bytes(segmenter, settings)
+    say(f"memory: about {needed / 2**30:.1f} GiB for a training step; the time left is shown from the first steps on")
     inference = InferenceSettings(device=chosen)
     with run.explain_interrupt():
         fitted = fit(segmenter, training, validation, settings, run, cpu=chosen == "cpu")
