@@ -158,17 +158,28 @@ def _predict_tiles(network: Network, slices: torch.Tensor, layout: Layout) -> to
     blend = len(tiles) > 1 and not layout.exact
     maps = slices.new_zeros((slices.shape[0], spec.out_channels, *shape))
     for numbers, parts in chunks(tiles, slices.shape[0], layout.batch):
-        images = torch.stack([slices[z, :, part.y.read, part.x.read] for z, part in zip(numbers, parts, strict=True)])
-        found = activate(network(images), spec.heads, spec.classes)
-        weights = torch.from_numpy(gaussian_weights(parts[0].shape)).to(found) if blend else None
-        for z, part, values in zip(numbers, parts, found, strict=True):
-            if weights is None:
-                maps[z, :, part.y.core, part.x.core] = values[:, part.y.inner, part.x.inner]
-            else:
-                maps[z, :, part.y.read, part.x.read] += values * weights
+        _predict_chunk(network, slices, maps, numbers, parts, blend=blend)
     if blend:
         maps /= _weight_sum(tiles, shape).to(maps)
     return maps
+
+
+def _predict_chunk(
+    network: Network, slices: torch.Tensor, maps: torch.Tensor, numbers: list[int], parts: list[Tile], *, blend: bool
+) -> None:
+    """Predict some tiles and put them into the maps.
+
+    A function of its own, so that none of its tensors is alive beside the next forward pass.
+    """
+    spec = network.spec
+    images = torch.stack([slices[z, :, part.y.read, part.x.read] for z, part in zip(numbers, parts, strict=True)])
+    found = activate(network(images), spec.heads, spec.classes)
+    weights = torch.from_numpy(gaussian_weights(parts[0].shape)).to(found) if blend else None
+    for z, part, values in zip(numbers, parts, found, strict=True):
+        if weights is None:
+            maps[z, :, part.y.core, part.x.core] = values[:, part.y.inner, part.x.inner]
+        else:
+            maps[z, :, part.y.read, part.x.read] += values * weights
 
 
 def _weight_sum(tiles: list[Tile], shape: tuple[int, int]) -> torch.Tensor:
