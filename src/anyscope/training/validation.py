@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,16 @@ from anyscope.contracts import Labels, Unit
 from anyscope.datasets.folder import LabelledImages, LabelledRegion
 from anyscope.geometry import Roi
 from anyscope.inference import InferenceSettings, predict_maps
-from anyscope.instances import default_decoder, split_maps
+from anyscope.instances import Decoder, Maps, default_decoder, split_maps, tune
 from anyscope.metrics import EvaluationProtocol, default_protocol
 from anyscope.models import Segmenter, SegmenterSpec
+from anyscope.models.spec import DecoderSpec
 from anyscope.training.batches import Batch
 from anyscope.training.objective import Objective
 from anyscope.training.settings import TrainSettings
+
+_QUICK_SEARCH = {"watershed": {"seed_distance": (0.2, 0.5, 0.75), "threshold": (0.5, 0.6)}}
+"""What is tried after every epoch, by decoder."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,35 @@ class Validation:
         return [predict_maps(segmenter, image.image, image.pixel_size_nm, inference) for image in self.images]
 
     def scores(self, segmenter: Segmenter, inference: InferenceSettings) -> dict[str, float]:
-        """Scores, pooled over the images, with the default decoder of the task."""
-        decoder = default_decoder(self.spec.task, self.spec.heads)
-        maps = self.maps(segmenter, inference)
-        counts = []
-        for values, image in zip(maps, self.images, strict=True):
-            labels = np.where(image.valid, decoder(split_maps(values, self.spec.heads, self.spec.classes)), 0)
-            counts.append(self.protocol.measure(image.reference, labels))
+        """Scores, pooled over the images, with the best decoder of a quick search: maps are judged, not thresholds."""
+        maps = self._split(self.maps(segmenter, inference))
+        start = default_decoder(self.spec.task, self.spec.heads)
+        decoder = self._tuned(start, maps, _QUICK_SEARCH.get(start.name, {}), rounds=1)
+        return self._scores(self._references(), [decoder(each) for each in maps])
+
+    def tuned_decoder(self, segmenter: Segmenter, inference: InferenceSettings) -> DecoderSpec:
+        """The decoder of the task with the parameters that score best, found by the decoder's own search."""
+        maps = self._split(self.maps(segmenter, inference))
+        best = self._tuned(default_decoder(self.spec.task, self.spec.heads), maps, None, rounds=2)
+        return DecoderSpec(name=best.name, parameters=vars(best))
+
+    def _tuned(
+        self, start: Decoder, maps: Sequence[Maps], search: Mapping[str, Sequence[float]] | None, rounds: int
+    ) -> Decoder:
+        def score(references: Sequence[Labels], predictions: Sequence[Labels]) -> float:
+            return self._scores(references, predictions)[self.selection]
+
+        return tune(start, maps, self._references(), score, search=search, rounds=rounds)
+
+    def _split(self, maps: Sequence[NDArray[np.float32]]) -> list[Maps]:
+        return [split_maps(values, self.spec.heads, self.spec.classes) for values in maps]
+
+    def _references(self) -> list[Labels]:
+        return [image.reference for image in self.images]
+
+    def _scores(self, references: Sequence[Labels], predictions: Sequence[Labels]) -> dict[str, float]:
+        counts = [
+            self.protocol.measure(reference, np.where(image.valid, prediction, 0))
+            for reference, prediction, image in zip(references, predictions, self.images, strict=True)
+        ]
         return self.protocol.scores(self.protocol.pool(counts))

@@ -17,7 +17,6 @@ from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
 from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
-from anyscope.training.tuning import tuned_decoder
 from anyscope.training.validation import Validation
 from anyscope.workflows.devices import choose_device
 from anyscope.workflows.report import report
@@ -104,7 +103,7 @@ def train(
         changes: dict[str, Any] = {"provenance": _provenance(dataset, settings, fitted)}
         if validation is not None:
             judged = Validation.read(validation, segmenter.spec, settings)
-            changes["decoder"] = tuned_decoder(segmenter, judged, inference)
+            changes["decoder"] = judged.tuned_decoder(segmenter, inference)
         segmenter.spec = segmenter.spec.model_copy(update=changes)
         save_segmenter(segmenter, run.path / "segmenter", replace=True)
         if dataset.split["test"]:
