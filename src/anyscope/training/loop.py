@@ -131,7 +131,8 @@ def _fit(
     run: RunFolder,
 ) -> Fit:
     device = accelerator.device
-    segmenter.to(memory_format=torch.channels_last)  # as in load_segmenter
+    # Convolutions are a quarter to a half faster with the channels innermost, on CPUs as with tensor cores.
+    segmenter.to(memory_format=torch.channels_last)
     objective = Objective.of(settings, segmenter.spec.classes)
     optimiser = make_optimiser(segmenter.parameters(), settings)
     model, optimiser = accelerator.prepare(segmenter, optimiser)

@@ -90,6 +90,8 @@ def predict(
         BadInput: The input cannot be read or does not fit the segmenter.
         Incomplete: Some of several images failed; they are listed, the others are done.
     """
+    import torch
+
     source, out = Path(source), Path(out)
     table = None if table is None else Path(table)
     segmenter = load_segmenter(Path(run))
@@ -100,7 +102,7 @@ def predict(
             update={"task": "instances", "decoder": DecoderSpec(name="components")}
         )
     inference = (inference or InferenceSettings()).model_copy(update={"device": choose_device(device)})
-    segmenter.to(inference.device)
+    segmenter.to(inference.device).to(memory_format=torch.channels_last)  # as in training
     regions = _regions(source, split, read or ReadOptions())
     _describe(segmenter, regions, inference)
     if table is not None and table.suffix not in (".csv", ".parquet"):
