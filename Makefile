@@ -27,7 +27,6 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 benchmarks: $(READY)
-	$(BIN)/pip install --quiet --group benchmarks
 	$(BIN)/python -m benchmarks
 
 setup: $(READY)

@@ -40,7 +40,8 @@ def test_nothing_looks_wrong(real_data, folder):
 @pytest.mark.slow
 def test_nuclei_as_masks(real_data, tmp_path):
     data = real_data / "nuclei-fluorescence" / "dsb2018"
-    result = anyscope.train(data, tmp_path / "run")
+    settings = train_settings(patch_px=128, batch=8, epochs=20, steps_per_epoch=20)
+    result = anyscope.train(data, tmp_path / "run", settings=settings)
     assert result.test["n"] == 70
     assert result.test["scores"]["foreground_iou"] >= 0.85
 
