@@ -40,6 +40,8 @@ class EvaluationReport:
         evaluation: The evaluation document, as ``evaluate --json`` prints it.
         task: ``semantic`` or ``instances``; decides which errors the pictures show.
         samples: Images to show; :func:`anyscope.reports.selection.choose` says which.
+        ranking: Score of everything the samples were chosen from, where that is not the images of the evaluation but,
+            for example, the planes of a stack.
         primary_score: The score that images are ranked by; the first of the document where it is None.
         higher_is_better: False where the primary score is an error or a distance.
         environment: Versions, device and the like.
@@ -51,6 +53,7 @@ class EvaluationReport:
     evaluation: Mapping[str, Any]
     task: Task = "semantic"
     samples: Sequence[Sample] = ()
+    ranking: Mapping[str, float | None] = field(default_factory=dict)
     primary_score: str | None = None
     higher_is_better: bool = True
     environment: Mapping[str, object] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class RunReport:
         evaluation: The document of the test images, or None where there were none.
         task: ``semantic`` or ``instances``.
         samples: Test images to show.
+        ranking: As for :class:`EvaluationReport`.
         primary_score: The score that images are ranked by; the first of the document where it is None.
         higher_is_better: False where the primary score is an error or a distance.
         best_epoch: The epoch whose weights were kept.
@@ -85,6 +89,7 @@ class RunReport:
     evaluation: Mapping[str, Any] | None
     task: Task = "semantic"
     samples: Sequence[Sample] = ()
+    ranking: Mapping[str, float | None] = field(default_factory=dict)
     primary_score: str | None = None
     higher_is_better: bool = True
     best_epoch: int | None = None
@@ -118,6 +123,7 @@ def run_page(report: RunReport) -> Page:
             report.evaluation,
             report.task,
             report.samples,
+            report.ranking,
             report.primary_score,
             report.higher_is_better,
         )
@@ -212,7 +218,7 @@ def _picture_section(
 ) -> Section:
     """The samples in the groups that :func:`choose` gives them, the worst first; others after them."""
     samples = {sample.name: sample for sample in report.samples}
-    scores = by_image or {sample.name: sample.score for sample in report.samples}
+    scores = report.ranking or by_image or {sample.name: sample.score for sample in report.samples}
     choices = _choices_among(scores, samples, report.higher_is_better)
     several = any(max(sample.reference.max(), sample.prediction.max()) > 1 for sample in report.samples)
     colours = legend(report.task, several)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,14 @@ from anyscope.running.atomic import write_text
 from anyscope.running.run_folder import RunFolder
 
 _SHOWN_PER_GROUP = 2
+
+
+class _Shown(NamedTuple):
+    """The planes that are shown, the scores of all they were chosen from, and remarks."""
+
+    samples: tuple[Sample, ...] = ()
+    ranking: Mapping[str, float | None] = MappingProxyType({})
+    notes: tuple[str, ...] = ()
 
 
 class _Plane(NamedTuple):
@@ -62,7 +71,7 @@ def report(folder: Path | str) -> Path:
     evaluation = _json(folder / "test" / "evaluation.json")
     finished = _json(folder / "finished.json") or {}
     task: Task = settings["task"]
-    samples, notes = _samples(folder, settings, evaluation) if evaluation is not None else ((), ())
+    shown = _shown(folder, settings, evaluation) if evaluation is not None else _Shown()
     page = run_report(
         RunReport(
             title=f"{settings['model']} on {Path(settings['data']).name}",
@@ -71,11 +80,12 @@ def report(folder: Path | str) -> Path:
             metrics=run.records(),
             evaluation=evaluation,
             task=task,
-            samples=samples,
+            samples=shown.samples,
+            ranking=shown.ranking,
             primary_score=None if evaluation is None else PROTOCOLS[evaluation["protocol"]].headline,
             best_epoch=finished.get("best_epoch"),
             facts=_facts(settings, spec, evaluation, run),
-            notes=notes,
+            notes=shown.notes,
             commands=_commands(folder, settings),
         )
     )
@@ -126,9 +136,7 @@ def _json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _samples(
-    folder: Path, settings: dict[str, Any], evaluation: dict[str, Any]
-) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+def _shown(folder: Path, settings: dict[str, Any], evaluation: dict[str, Any]) -> _Shown:
     """The worst, middle and best planes of the test part, with their scores."""
     task: Task = settings["task"]
     read = settings["read"]
@@ -137,7 +145,7 @@ def _samples(
     try:
         dataset = open_dataset(settings["data"], options)
     except BadInput as error:
-        return (), (f"The test images are not shown: {error}",)
+        return _Shown(notes=(f"The test images are not shown: {error}",))
     planes = {plane.name: plane for plane in _planes(folder, dataset.labelled("test"))}
     protocol = PROTOCOLS[evaluation["protocol"]]
     scores: dict[str, float | None] = {}
@@ -145,8 +153,8 @@ def _samples(
         reference, valid = plane.cut().read_reference(task)
         counts = protocol.measure(reference, np.where(valid, plane.predicted(), 0))
         scores[name] = protocol.scores(counts)[protocol.headline]
-    shown = choose(scores, _SHOWN_PER_GROUP)
-    return tuple(_sample(planes[choice.name], choice.score, task) for choice in shown), ()
+    chosen = choose(scores, _SHOWN_PER_GROUP)
+    return _Shown(tuple(_sample(planes[choice.name], choice.score, task) for choice in chosen), scores)
 
 
 def _planes(folder: Path, regions: Any) -> Iterator[_Plane]:
