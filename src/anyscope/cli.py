@@ -16,7 +16,7 @@ from anyscope.errors import AnyscopeError, BadInput, EnvironmentFault, Interrupt
 from anyscope.options import parse_channel, parse_overrides, parse_sizes
 
 app = typer.Typer(
-    help="Segmentation that holds on any microscope: train, stress, adapt, predict, evaluate, report.",
+    help="Segmentation that holds on any microscope: train, predict, evaluate, report.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -52,7 +52,8 @@ Data = Annotated[
     Path, typer.Option("--data", help="Dataset folder: images/, labels/, dataset.yaml.", show_default=False)
 ]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting as key=value; nested keys have dots. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting as key=value; nested keys have dots. Repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there.")]
@@ -87,7 +88,7 @@ def demo(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """The whole flow on synthetic data, in a few minutes: synthesise, train, predict, evaluate, report."""
+    """The whole flow on synthetic data, in a few minutes."""
     from anyscope.workflows.demo import demo as run_demo
     from anyscope.workflows.tables import evaluation_table
 
@@ -101,7 +102,7 @@ def demo(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """What is installed and where networks can run, one line each, with a remedy."""
+    """What is installed, where networks can run, what to mend."""
     from anyscope.workflows.doctor import doctor as examine
     from anyscope.workflows.tables import ticks
 
@@ -119,7 +120,7 @@ def models(
     name: Annotated[str | None, typer.Argument(help="One model, with its arguments.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """The networks that can be trained: parameters, FLOPs, source, licence of the weights."""
+    """The networks: parameters, FLOPs, source, licence."""
     from anyscope.workflows.tables import models_table
     from anyscope.workflows.zoo import list_models
 
@@ -138,7 +139,7 @@ def data_check(
     channel: Channel = None,
     as_json: Json = False,
 ) -> None:
-    """What is in a dataset folder and what looks wrong, as a table of ticks."""
+    """What is in a dataset folder, and what looks wrong."""
     from anyscope.workflows.data import data_check as check
     from anyscope.workflows.tables import ticks
 
@@ -164,7 +165,10 @@ def data_synth(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Make a synthetic fluorescence dataset with exact truth, the noise-free signal and the record of each image."""
+    """Make synthetic fluorescence images with exact truth.
+
+    Beside images and labels: the noise-free signal and the record of each image.
+    """
     from anyscope.workflows.data import data_synth as synthesise
 
     sizes = parse_sizes(size, "--size")
@@ -199,7 +203,7 @@ def train(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network on a dataset folder, score it on the test part, write its report."""
+    """Train a network, score it on the test images, report."""
     from anyscope.training.settings import train_settings
     from anyscope.workflows.tables import evaluation_table
     from anyscope.workflows.train import train as run_train
