@@ -1,22 +1,18 @@
 """What the parts of anyscope know of each other.
 
-Assay, attacks, inference and adaptation know networks only through :class:`SegmenterLike`; everything that turns images
-into masks or label images, differentiable or not, is a :class:`Predictor`.
+The contract of the network itself stands where it is used: :class:`anyscope.inference.network.Network`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyscope.errors import unknown_name
-
-if TYPE_CHECKING:
-    import torch
 
 Task = Literal["semantic", "instances"]
 Labels = NDArray[np.integer]
@@ -81,23 +77,3 @@ def head_channels(heads: Sequence[str], classes: int) -> dict[str, slice]:
         slices[name] = slice(first, first + width)
         first += width
     return slices
-
-
-@runtime_checkable
-class Predictor(Protocol):
-    """Images in, masks or label images out."""
-
-    @property
-    def task(self) -> Task:
-        """``semantic`` for masks and classes, ``instances`` for label images."""
-
-    def predict(self, image: Unit, pixel_size_nm: float | None) -> Prediction:
-        """Segment one image (channel, z, y, x) whose pixels have the given size in nm, None where unknown."""
-
-
-@runtime_checkable
-class SegmenterLike(Protocol):
-    """A differentiable predictor: logits as a function of float images in 0..1, normalisation inside."""
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Map float32 [B, C, H, W] in 0..1 to logits [B, K, H, W], K summed over the heads."""

@@ -143,14 +143,16 @@ def test_range_of_floats_is_only_known_for_unit_images(tmp_path: Path) -> None:
         load_unit(open_image(tmp_path / "b.tif"), Intensity(kind="dtype"))
 
 
-def test_the_range_is_that_of_the_image_not_of_the_region(tmp_path: Path) -> None:
+def test_a_region_is_an_image_of_its_own(tmp_path: Path) -> None:
     array = np.arange(400, dtype=np.uint16).reshape(1, 1, 20, 20)
     write_image(tmp_path / "a.tif", array)
     image = open_image(tmp_path / "a.tif")
     region = Roi((0, 5, 5), (1, 10, 10))
-    whole = load_unit(image, Intensity())
-    assert np.array_equal(load_unit(image, Intensity(), region), whole[(slice(None), *region.slices)])
-    assert Intensity(kind="percentiles", low=0, high=100).range_of(image, region) == (105, 189)
+    extremes = Intensity(kind="percentiles", low=0, high=100)
+    assert extremes.range_of(image, region) == (105, 189)
+    assert extremes.range_of(image) == (0, 399)
+    expected = to_unit(array[(slice(None), *region.slices)], (105, 189))
+    assert np.array_equal(load_unit(image, extremes, region), expected)
 
 
 def test_large_images_are_sampled_the_same_way_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anyscope.datasets.description import PARTS, Part, read_description
 from anyscope.datasets.folder import Dataset, LabelledRegion, open_dataset
 from anyscope.errors import AnyscopeError, BadInput
-from anyscope.geometry import Roi, VoxelSize
+from anyscope.geometry import VoxelSize
 from anyscope.images import ReadOptions, list_images, open_image, open_labels
 
 Verdict = Literal["good", "note", "bad"]
@@ -139,14 +139,14 @@ def _part(dataset: Dataset, part: Part, hashes: dict[str, set[tuple[Part, str]]]
     summary = _PartSummary()
     regions = dataset.labelled(part) if dataset.labels is not None else dataset.unlabelled(part)
     for region in regions:
-        for z in range(region.roi.start[0], region.roi.stop[0]):
-            roi = Roi((z, *region.roi.start[1:]), (z + 1, *region.roi.stop[1:]))
-            name = f"{region.stem}[{z}]" if region.roi.shape[0] > 1 else region.stem
-            _look_at_image(region.image.read(roi), name, summary)
-            digest = hashlib.sha256(np.ascontiguousarray(region.image.read(roi)).tobytes()).hexdigest()
-            hashes[digest].add((part, name))
-            if isinstance(region, LabelledRegion):
-                _look_at_labels(LabelledRegion(**{**vars(region), "roi": roi}), name, summary)
+        for z in range(region.roi.shape[0]):
+            plane = region.planes(z, z + 1)
+            name = f"{region.stem}[{plane.roi.start[0]}]" if region.roi.shape[0] > 1 else region.stem
+            pixels = plane.image.read(plane.roi)
+            _look_at_image(pixels, name, summary)
+            hashes[hashlib.sha256(pixels.tobytes()).hexdigest()].add((part, name))
+            if isinstance(plane, LabelledRegion):
+                _look_at_labels(plane, name, summary)
     yield Finding(
         "good",
         part,

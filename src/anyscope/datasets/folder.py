@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from anyscope.datasets.description import DatasetDescription, LabelKind, Part, r
 from anyscope.datasets.split import Shape, Split, check_parts, declared_split, default_split
 from anyscope.errors import BadInput
 from anyscope.geometry import Roi, VoxelSize
-from anyscope.images import Image, Intensity, ReadOptions, list_images, open_image, open_labels, to_unit
+from anyscope.images import Image, Intensity, ReadOptions, list_images, load_unit, open_image, open_labels
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,14 @@ class ImageRegion:
         """Pixel size within the plane in nm, None where unknown."""
         return None if self.voxel_size_nm is None else self.voxel_size_nm.in_plane
 
+    def planes(self, first: int, last: int) -> Self:
+        """The same region, only its planes ``first`` to ``last`` (exclusive), counted within it."""
+        start, stop = self.roi.start, self.roi.stop
+        return replace(self, roi=Roi((start[0] + first, *start[1:]), (start[0] + last, *stop[1:])))
+
     def read_unit(self, intensity: Intensity) -> Unit:
         """The pixels (c, z, y, x) as float32 in 0..1, with the value range taken from this region alone."""
-        return to_unit(self.image.read(self.roi), intensity.range_of(self.image, self.roi))
+        return load_unit(self.image, intensity, self.roi)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Task
 from anyscope.datasets.folder import ImageRegion, LabelledRegion
-from anyscope.geometry import Roi
 from anyscope.images import Intensity, to_unit
 from anyscope.images.resampling import resample_image, resample_labels, resampling_for
 
@@ -105,12 +104,9 @@ class PlaneReader:
         region = self.regions[index]
         if index not in self._ranges:
             self._ranges[index] = self._intensity.range_of(region.image, region.roi)
-        first = region.roi.start
-        roi = Roi((first[0] + z, *first[1:]), (first[0] + z + 1, *region.roi.stop[1:]))
-        shape = self.plane_shape(index)
-        image = resample_image(to_unit(region.image.read(roi)[:, 0], self._ranges[index]), shape)
-        if not isinstance(region, LabelledRegion):
+        plane, shape = region.planes(z, z + 1), self.plane_shape(index)
+        image = resample_image(to_unit(plane.image.read(plane.roi)[:, 0], self._ranges[index]), shape)
+        if not isinstance(plane, LabelledRegion):
             return Plane(image, None, None)
-        plane = LabelledRegion(**{**vars(region), "roi": roi})
         labels, valid = plane.read_reference(self._task)
         return Plane(image, resample_labels(labels[0], shape), resample_labels(valid[0], shape))

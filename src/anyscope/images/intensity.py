@@ -221,8 +221,13 @@ def _scale(values: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np
 
 
 def load_unit(image: Image, intensity: Intensity, region: Roi | None = None) -> Unit:
-    """Read a region (c, z, y, x) as float32 in 0..1, by the range of the whole image."""
-    if region is None and intensity.depends_on_values(image) and math.prod(image.shape) <= MAX_VALUES:
-        array = image.read()  # decoded once for both
+    """Read an image (c, z, y, x) as float32 in 0..1.
+
+    A region counts as an image of its own: its range is taken from what is in it, so that the test half of a stack does
+    not shape the training half. Who reads one image piece by piece takes :meth:`Intensity.range_of` once instead.
+    """
+    size = image.shape[0] * (region or Roi.whole(image.shape[1:])).size
+    if intensity.depends_on_values(image) and size <= MAX_VALUES:
+        array = image.read(region)  # decoded once for both
         return to_unit(array, intensity._range_among(_finite(array), image))
-    return to_unit(image.read(region), intensity.range_of(image))
+    return to_unit(image.read(region), intensity.range_of(image, region))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyscope.contracts import Labels
+from anyscope.metrics import contingency
 from anyscope.reports.colouring import neighbour_colours
 
 Grey = NDArray[np.uint8]
@@ -231,16 +232,11 @@ def object_errors(reference: Labels, prediction: Labels, width_px: int = 2) -> L
 
 def partners(reference: Labels, prediction: Labels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Pixels of the reference objects, and of the predicted objects, that have a partner with IoU above 0.5."""
-    ids, first = np.unique(reference, return_inverse=True)
-    names, second = np.unique(prediction, return_inverse=True)
-    first, second = first.reshape(reference.shape), second.reshape(prediction.shape)
-    pairs, shared = np.unique(first.astype(np.int64) * len(names) + second, return_counts=True)
-    rows, columns = np.divmod(pairs, len(names))
-    areas, extents = np.bincount(first.ravel()), np.bincount(second.ravel())
-    match = (shared * 2 > areas[rows] + extents[columns] - shared) & (ids[rows] != 0) & (names[columns] != 0)
-    found, right = np.zeros(len(ids), bool), np.zeros(len(names), bool)
-    found[rows[match]], right[columns[match]] = True, True
-    return found[first], right[second]
+    table = contingency(reference, prediction)
+    areas, extents = table.reference_sizes[table.rows], table.prediction_sizes[table.cols]
+    first, second = table.reference_ids[table.rows], table.prediction_ids[table.cols]
+    match = (2 * table.counts > areas + extents - table.counts) & (first != 0) & (second != 0)
+    return np.isin(reference, first[match]), np.isin(prediction, second[match])
 
 
 def objects(labels: Labels, width_px: int = 2, alpha: int = 110) -> Layer:

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Unit
-from anyscope.datasets.folder import LabelledImages, LabelledRegion
-from anyscope.geometry import Roi
+from anyscope.datasets.folder import LabelledImages
 from anyscope.inference import InferenceSettings, predict_maps
 from anyscope.instances import Decoder, Maps, default_decoder, split_maps, tune
 from anyscope.metrics import EvaluationProtocol, default_protocol
@@ -52,11 +51,9 @@ class Validation:
         share = max(1, most // len(regions))
         images = []
         for region in regions:
-            z, depth = region.roi.start[0], region.roi.shape[0]
-            if depth > share:
-                z, depth = z + (depth - share) // 2, share
-            roi = Roi((z, *region.roi.start[1:]), (z + depth, *region.roi.stop[1:]))
-            cut = LabelledRegion(**{**vars(region), "roi": roi})
+            depth = region.roi.shape[0]
+            first = max(0, depth - share) // 2
+            cut = region.planes(first, first + min(depth, share))
             reference, valid = cut.read_reference(settings.task)
             unit = cut.read_unit(settings.intensity)
             images.append(ValidationImage(region.stem, unit, reference, valid, region.pixel_size_nm))

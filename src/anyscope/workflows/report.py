@@ -47,9 +47,7 @@ class _Plane(NamedTuple):
         return f"{self.region.stem}[{self.z}]" if self.region.roi.shape[0] > 1 else self.region.stem
 
     def cut(self) -> LabelledRegion:
-        first, last = self.region.roi.start, self.region.roi.stop
-        z = first[0] + self.z
-        return LabelledRegion(**{**vars(self.region), "roi": Roi((z, *first[1:]), (z + 1, *last[1:]))})
+        return self.region.planes(self.z, self.z + 1)
 
     def predicted(self) -> Labels:
         shape = self.region.roi.shape
