@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -154,6 +154,7 @@ def test_layers_are_small_and_lossless() -> None:
 
 
 @given(st.integers(1, 20000), st.floats(0.05, 1e5))
+@example(400, 99999.99999999999)
 def test_scale_bar_is_round_and_fits(width: int, pixel_size: float) -> None:
     bar = pictures.scale_bar(width, pixel_size)
     number, unit = bar.label.split(" ")

@@ -298,7 +298,8 @@ def scale_bar(width_px: int, pixel_size_nm: float) -> ScaleBar:
     """
     extent = width_px * pixel_size_nm
     power = 10.0 ** math.floor(math.log10(extent / 4))
-    length = next(factor * power for factor in (5, 2, 1) if factor * power <= extent / 4)
+    # The logarithm of a number just under a power of ten can round up to it: hence the half.
+    length = next(factor * power for factor in (5, 2, 1, 0.5) if factor * power <= extent / 4)
     units = ((1e6, "mm"), (1e3, "µm"), (1.0, "nm"))
     size, unit = next(((size, unit) for size, unit in units if length >= size), (1.0, "nm"))
     return ScaleBar(length / extent, f"{length / size:g} {unit}")
