@@ -1,0 +1,15 @@
+"""Corruptions by name, each at severities 1 to 5."""
+
+from anyscope.corruptions.catalog import CORRUPTIONS
+from anyscope.corruptions.corruption import SEVERITIES, Acquisition, Corrupted, Corruption
+from anyscope.corruptions.warping import warp_images, warp_labels
+
+__all__ = [
+    "CORRUPTIONS",
+    "SEVERITIES",
+    "Acquisition",
+    "Corrupted",
+    "Corruption",
+    "warp_images",
+    "warp_labels",
+]
