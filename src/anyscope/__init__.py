@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.evaluate import evaluate
     from anyscope.workflows.predict import predict
     from anyscope.workflows.report import report
+    from anyscope.workflows.stress import stress
     from anyscope.workflows.train import train
     from anyscope.workflows.zoo import list_models
 
@@ -26,12 +27,24 @@ _VERBS = {
     "data_check": "data",
     "data_synth": "data",
     "train": "train",
+    "stress": "stress",
     "predict": "predict",
     "evaluate": "evaluate",
     "report": "report",
 }
 
-__all__ = ["demo", "doctor", "list_models", "data_check", "data_synth", "train", "predict", "evaluate", "report"]
+__all__ = [
+    "demo",
+    "doctor",
+    "list_models",
+    "data_check",
+    "data_synth",
+    "train",
+    "stress",
+    "predict",
+    "evaluate",
+    "report",
+]
 
 
 def __getattr__(name: str) -> Any:

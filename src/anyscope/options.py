@@ -59,6 +59,21 @@ def parse_sizes(text: str | None, option: str = "--voxel-size") -> tuple[float, 
     return sizes
 
 
+def parse_numbers(text: str, option: str) -> tuple[float, ...]:
+    """Positive numbers separated by commas.
+
+    >>> parse_numbers("1,2.5", "--epsilons")
+    (1.0, 2.5)
+    """
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(0 < number < float("inf") for number in numbers):
+        raise BadInput(option, repr(text), "positive numbers separated by commas")
+    return numbers
+
+
 def parse_channel(text: str | None) -> int | Literal["grey"] | None:
     """A channel number or ``grey``, None where nothing was given."""
     if text is None or text == "grey":

@@ -27,9 +27,9 @@ from anyscope.inference import InferenceSettings, estimate_memory, object_table,
 from anyscope.models import Segmenter, load_segmenter
 from anyscope.models.spec import DecoderSpec
 from anyscope.running.atomic import refuse_existing, remove
+from anyscope.running.devices import choose_device
 from anyscope.running.progress import progress, say
 from anyscope.running.run_folder import RunFolder
-from anyscope.workflows.devices import choose_device
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
-from anyscope.models.description import ModelDescription
+if TYPE_CHECKING:
+    from anyscope.models.description import ModelDescription
+    from anyscope.workflows.stress import StressResult
 
 _MARKS = {"good": "✓", "note": "!", "bad": "✗"}
 _WIDTH = 110
@@ -70,3 +73,73 @@ def models_table(models: Sequence[ModelDescription], *, whole: bool) -> str:
     rows = [[*row[:3], row[3].ljust(widest), textwrap.shorten(row[4], 60, placeholder="...")] for row in rows]
     header = ["model", "M parameters", "GFLOPs at 512x512", "licence of weights".ljust(widest), "source".ljust(60)]
     return columns(header, [[*row[:4], row[4].ljust(60)] for row in rows])
+
+
+def stress_table(result: StressResult) -> str:
+    """An assay: one line a model, absolute scores beside ratios, and the recommendation in words."""
+    from anyscope.assay.tables import score_rows
+    from anyscope.assay.tally import NAMES
+
+    parts = []
+    for scores in (result.scores, result.objects):
+        if scores is None:
+            continue
+        rows = score_rows(scores)
+        names = {
+            "rank": "rank", "clean": "clean", "corrupted": "corrupted", "corrupted_over_clean": "/ clean",
+            "mean_cd": "mean CD", "worst": "worst", "attacked": "attacked", "attacked_over_clean": "/ clean",
+            "attack_rank": "rank", "shifted": "other data",
+        }  # fmt: skip
+        shown = [name for name in names if any(row[name] is not None for row in rows)]
+        order = sorted(rows, key=lambda row: (row["rank"] or len(rows) + 1, -(row["corrupted"] or row["clean"] or 0)))
+        lines = [[row["model"], *(_cell(row[name]) for name in shown)] for row in order]
+        title = f"{NAMES[scores.tally.measure]}, pooled over {len(scores.tally.images)} image(s)"
+        parts.append(title + "\n" + columns(["model", *(names[name] for name in shown)], lines))
+    sentences = [result.findings.recommendation, *result.findings.remarks]
+    parts.append("\n".join(textwrap.fill(sentence, _WIDTH) for sentence in sentences))
+    return "\n\n".join(parts)
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def stress_json(result: StressResult) -> dict[str, Any]:
+    """An assay as plain data: scores of each model and of each cell of the heat map, findings, correlations."""
+    from anyscope.assay.tables import score_rows
+    from anyscope.assay.tally import NAMES
+
+    document: dict[str, Any] = {"out": str(result.out), "report": str(result.report), "cells": result.cells}
+    for measure, scores in (("mask", result.scores), ("objects", result.objects)):
+        if scores is None:
+            continue
+        low, high = scores.intervals
+        document[measure] = {
+            "score": NAMES[scores.tally.measure],
+            "models": score_rows(scores),
+            "conditions": [
+                {
+                    "model": model,
+                    "condition": condition.key,
+                    "score": _plain(scores.pooled[m, c]),
+                    "interval": [_plain(low[m, c]), _plain(high[m, c])],
+                    "mean": _plain(scores.per_image_mean[m, c]),
+                }
+                for m, model in enumerate(scores.models)
+                for c, condition in enumerate(scores.conditions)
+            ],
+            "shares_of_variance": scores.shares,
+        }
+        for name in ("corruption_and_attack", "synthetic_and_real"):
+            found = getattr(scores, name)
+            document[measure][name] = None if found is None else {k: _plain(v) for k, v in vars(found).items()}
+    findings = result.findings
+    document["findings"] = [findings.recommendation, *findings.remarks]
+    document["trusted"] = list(findings.trusted)
+    return document
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if isfinite(value) else None

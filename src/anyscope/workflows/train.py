@@ -12,13 +12,13 @@ from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.inference import InferenceSettings
 from anyscope.models import SegmenterSpec, build_segmenter, initialise, save_segmenter
+from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
 from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
 from anyscope.training.validation import Validation
-from anyscope.workflows.devices import choose_device
 from anyscope.workflows.report import report
 from anyscope.workflows.score import score_part
 

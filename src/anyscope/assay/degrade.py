@@ -1,0 +1,154 @@
+"""Applying a condition to images: what the models are shown, and what of the reference still counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anyscope.assay.conditions import Condition
+from anyscope.assay.inputs import AssayImage
+from anyscope.attacks import ATTACKS, Attack, Target, class_logits, round_to_bits
+from anyscope.contracts import Labels, Unit
+from anyscope.corruptions import CORRUPTIONS, Acquisition, acquisition_of_record, warp_labels
+from anyscope.images import Intensity, to_unit
+from anyscope.images.intensity import percentiles
+from anyscope.inference.slices import slice_stack
+from anyscope.models import Segmenter
+from anyscope.seeding import derive_seed
+
+ATTACK_BLOCK_PX = 512
+"""Largest height and width that is attacked at once; larger planes are attacked block by block."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What models are shown of an image.
+
+    Args:
+        name: Stem of the image.
+        unit: (c, z, y, x) float32 in 0..1.
+        labels: The reference (z, y, x), moved with the image where that moved, 0 where it does not count.
+        valid: Voxels that count.
+    """
+
+    name: str
+    unit: Unit
+    labels: Labels
+    valid: NDArray[np.bool_]
+
+
+def image_seed(seed: int, name: str) -> int:
+    """The seed of everything random that happens to the image called ``name``."""
+    return derive_seed(seed, "assay", name)
+
+
+def untouched(image: AssayImage) -> Shown:
+    """The image as it is."""
+    return Shown(image.name, image.unit, np.where(image.valid, image.labels, 0), image.valid)
+
+
+def corrupt(
+    condition: Condition, images: Sequence[AssayImage], intensity: Intensity, seed: int, device: str = "cpu"
+) -> list[Shown]:
+    """Images of one shape under a corruption.
+
+    Args:
+        condition: The corruption and its severity.
+        images: At least one; all of the same shape and channels, all with their making known, or none.
+        intensity: The convention of the models: where it takes the range from the image, another exposure has another
+            range.
+        seed: Seed of the assay.
+        device: Where the pixels are computed.
+    """
+    where = torch.device(device)
+    kind = CORRUPTIONS[condition.name]
+    seeds = [image_seed(seed, image.name) for image in images]
+    units = torch.from_numpy(np.stack([image.unit for image in images])).to(where)
+    corrupted = kind.at(int(condition.level))(units, seeds, _acquisition(images, where))
+    labels = torch.from_numpy(np.stack([image.labels.astype(np.int64) for image in images])).to(where)
+    valid = torch.from_numpy(np.stack([image.valid for image in images])).to(where)
+    if corrupted.field is not None:
+        labels, inside = warp_labels(labels, corrupted.field)
+        valid = warp_labels(valid, corrupted.field)[0] & inside
+    if corrupted.valid is not None:
+        valid = valid & corrupted.valid
+    shown = []
+    for number, image in enumerate(images):
+        unit = corrupted.images[number].cpu().numpy()
+        if kind.new_exposure and intensity.kind == "percentiles":
+            low, high = percentiles(unit.ravel(), (float(intensity.low or 0.0), float(intensity.high or 0.0)))
+            unit = to_unit(unit, (low, high))
+        counts = valid[number].cpu().numpy()
+        shown.append(Shown(image.name, np.clip(unit, 0, 1), np.where(counts, labels[number].cpu().numpy(), 0), counts))
+    return shown
+
+
+def _acquisition(images: Sequence[AssayImage], device: torch.device) -> Acquisition | None:
+    """How the images were taken, where all of them tell it and by the same microscope."""
+    makings = [image.making for image in images if image.making is not None]
+    if len(makings) < len(images) or any(making.microscope != makings[0].microscope for making in makings):
+        return None
+    return acquisition_of_record(
+        [{"microscope": making.microscope} for making in makings],
+        [making.signal for making in makings],
+        [image.value_range for image in images],
+        [image.labels > 0 for image in images],
+        device,
+    )
+
+
+def attack(
+    condition: Condition, images: Sequence[AssayImage], segmenter: Segmenter, seed: int, steps: int | None
+) -> list[Shown]:
+    """Images as an adversary of ``segmenter`` changes them, rounded to 8 bits.
+
+    The network sees a slice with its neighbours as channels; each slice of a stack is attacked as it is shown, with its
+    neighbours, and of what results the slice itself is kept.
+    """
+    made = []
+    for image in images:
+        planes = [_attack_plane(condition, image, z, segmenter, seed, steps) for z in range(image.unit.shape[1])]
+        shown = untouched(image)
+        made.append(Shown(image.name, np.stack(planes, axis=1), shown.labels, shown.valid))
+    return made
+
+
+def _attack_plane(
+    condition: Condition, image: AssayImage, z: int, segmenter: Segmenter, seed: int, steps: int | None
+) -> NDArray[np.float32]:
+    """One attacked slice (c, y, x), block by block."""
+    spec = segmenter.spec
+    channels = image.unit.shape[0]
+    slab = slice_stack(image.unit, z, spec.neighbours)
+    own = slice(spec.neighbours * channels, (spec.neighbours + 1) * channels)
+    device = next(segmenter.parameters()).device
+    network = class_logits(segmenter)
+    result = np.empty(image.unit.shape[:1] + image.unit.shape[2:], np.float32)
+    height, width = slab.shape[-2:]
+    for y in range(0, height, ATTACK_BLOCK_PX):
+        for x in range(0, width, ATTACK_BLOCK_PX):
+            block = (slice(y, y + ATTACK_BLOCK_PX), slice(x, x + ATTACK_BLOCK_PX))
+            pixels = torch.from_numpy(np.ascontiguousarray(slab[:, *block]))[None].to(device)
+            labels = image.labels[z, *block].astype(np.int64)
+            if spec.classes == 2:
+                labels = (labels > 0).astype(np.int64)
+            valid = torch.from_numpy(np.ascontiguousarray(image.valid[z, *block]))[None].to(device)
+            target = Target(torch.from_numpy(labels)[None].to(device), valid)
+            method = attack_of(condition, pixels[0].numel(), steps)
+            found = method(network, pixels, target, [derive_seed(image_seed(seed, image.name), "slice", z, y, x)])
+            result[:, *block] = round_to_bits(found, pixels, method.epsilon, method.norm)[0, own].cpu().numpy()
+    return result
+
+
+def attack_of(condition: Condition, pixels: int, steps: int | None) -> Attack:
+    """The attack of a condition on images of so many pixels."""
+    kind = ATTACKS[condition.name]
+    epsilon = condition.level / 255
+    if condition.norm == "l2":
+        epsilon *= pixels**0.5  # the level is the root mean square over the pixels
+    chosen = {"steps": steps} if steps is not None and "steps" in kind.__dataclass_fields__ else {}
+    return kind(epsilon=epsilon, norm=condition.norm, **chosen)

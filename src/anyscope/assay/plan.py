@@ -1,0 +1,130 @@
+"""What an assay is to do, as plain data that travels to workers and stands in its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from anyscope.running.ledger import Key
+
+MAIN = "data"
+"""Name of the dataset that corruptions and attacks are applied to."""
+
+BASELINE = "otsu"
+
+
+class Frozen(BaseModel):
+    """Base of what a plan consists of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SubjectRef(Frozen):
+    """A model under test.
+
+    Args:
+        name: Its name in ledger and report.
+        path: Folder of its run or segmenter; None for the classical baseline.
+    """
+
+    name: str
+    path: str | None
+
+
+class DataRef(Frozen):
+    """Images to test on.
+
+    Args:
+        name: ``data``, or the name of other data, scored as they are: a domain shift that is observed, not simulated.
+        path: The dataset folder.
+        part: Part of its split; None for all.
+        images: Stems, in order, all of which are used.
+        voxel_size_nm, axes, channel: How to read the files where they leave it open.
+    """
+
+    name: str
+    path: str
+    part: Literal["train", "val", "test"] | None
+    images: tuple[str, ...]
+    axes: str | None = None
+    voxel_size_nm: tuple[float, ...] | None = None
+    channel: int | Literal["grey"] | None = None
+
+
+class AssayPlan(Frozen):
+    """Everything that decides the cells of an assay.
+
+    Args:
+        subjects: Models under test.
+        data: The images; the first is :data:`MAIN`.
+        conditions: Keys of conditions; see :class:`anyscope.assay.conditions.Condition`.
+        attack_steps: Steps of iterated attacks; None for the default of each.
+        crop_px: Largest height and width, in working pixels, of what is used of an image: its middle. None for all.
+        planes: Most planes that are used of a stack: its middle. None for all.
+        bright_objects: Whether the baseline takes what is brighter than its threshold, or what is darker.
+        seed: Seed of everything random.
+        batch: Images in a task.
+        device: Torch device, ``auto`` for a GPU where there is one.
+    """
+
+    subjects: tuple[SubjectRef, ...]
+    data: tuple[DataRef, ...]
+    conditions: tuple[str, ...]
+    attack_steps: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    crop_px: Annotated[int, Field(ge=16)] | None = None
+    planes: Annotated[int, Field(ge=1)] | None = None
+    bright_objects: bool = True
+    seed: int = 0
+    batch: Annotated[int, Field(ge=1, le=256)] = 8
+    device: str = "auto"
+
+    def cells(self) -> Iterator[Key]:
+        """Keys (model, condition, image) of all cells."""
+        for task in self.tasks(set()):
+            yield from task.keys()
+
+    def tasks(self, done: set[Key]) -> list[Task]:
+        """The tasks that are left, each with the models and images for which a cell is missing."""
+        from anyscope.assay.conditions import Condition
+
+        left = []
+        for condition in self.conditions:
+            kind = Condition.parse(condition)
+            data = next(ref for ref in self.data if ref.name == (kind.name if kind.kind == "shift" else MAIN))
+            names = [ref.name for ref in self.subjects if not (kind.kind == "attack" and ref.path is None)]
+            for first in range(0, len(data.images), self.batch):
+                images = data.images[first : first + self.batch]
+                missing = tuple((m, condition, i) for m in names for i in images if (m, condition, i) not in done)
+                if missing:
+                    left.append(Task(data.name, condition, missing))
+        return left
+
+
+class Task(NamedTuple):
+    """A piece of work: one condition, some images, and the models that are to see them.
+
+    Args:
+        data: Name of the dataset.
+        condition: Key of the condition.
+        missing: Keys of the cells to fill.
+    """
+
+    data: str
+    condition: str
+    missing: tuple[Key, ...]
+
+    def keys(self) -> tuple[Key, ...]:
+        """Keys of its cells."""
+        return self.missing
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Its images, in order."""
+        return tuple(dict.fromkeys(image for _, _, image in self.missing))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Its models, in order."""
+        return tuple(dict.fromkeys(model for model, _, _ in self.missing))

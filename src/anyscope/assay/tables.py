@@ -1,0 +1,99 @@
+"""The cells and scores of an assay as tables: every cell as CSV and Parquet, the scores of models as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anyscope.assay.conditions import Condition
+from anyscope.assay.plan import AssayPlan
+from anyscope.assay.scores import AssayScores
+from anyscope.metrics import default_protocol
+from anyscope.metrics.protocols import Counts
+from anyscope.running.atomic import atomic_file, write_text
+from anyscope.running.ledger import Ledger
+
+_COLUMNS = ("model", "condition", "kind", "family", "name", "level", "norm", "image")
+
+
+def write_tables(plan: AssayPlan, ledger: Ledger, folder: Path, scores: Sequence[AssayScores]) -> None:
+    """Write ``cells.csv``, ``cells.parquet`` and ``scores.csv`` into the folder of an assay."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = cell_rows(ledger)
+    columns = [*_COLUMNS, *dict.fromkeys(name for row in rows for name in row if name not in _COLUMNS)]
+    write_text(folder / "cells.csv", _csv(columns, [[row.get(name) for name in columns] for row in rows]))
+    with atomic_file(folder / "cells.parquet") as temporary:
+        table = pa.table({name: [row.get(name) for row in rows] for name in columns})
+        pq.write_table(table, temporary)
+    found = [row for one in scores for row in score_rows(one)]
+    write_text(folder / "scores.csv", _csv(list(found[0]), [list(row.values()) for row in found]))
+
+
+def cell_rows(ledger: Ledger) -> list[dict[str, Any]]:
+    """One row for each cell: what it is, its counts and its scores; ``failure`` where it has none."""
+    rows = []
+    for cell in ledger.cells():
+        condition = Condition.parse(cell.key[1])
+        row: dict[str, Any] = {
+            "model": cell.key[0], "condition": cell.key[1], "kind": condition.kind, "family": condition.family,
+            "name": condition.name, "level": condition.level,
+            "norm": condition.norm if condition.kind == "attack" else None, "image": cell.key[2],
+        }  # fmt: skip
+        if cell.failure is not None:
+            row["failure"] = cell.failure
+        for measure, stored in (cell.result or {}).items():
+            counts = Counts.from_json(stored)
+            protocol = default_protocol("instances")
+            if measure == "mask":
+                protocol = default_protocol("semantic", 3 if "pairs" in counts.rows else 2)
+                if "pixels" in counts.sums:
+                    row |= dict(zip(("tp", "fp", "fn", "tn"), counts.sums["pixels"].tolist(), strict=True))
+            row |= {f"{measure}_{name}": _number(value) for name, value in protocol.scores(counts).items()}
+        rows.append(row)
+    return rows
+
+
+def score_rows(scores: AssayScores) -> list[dict[str, Any]]:
+    """One row for each model: absolute scores, ratios beside them, ranks."""
+    low, condition = scores.worst
+    rows = []
+    for m, model in enumerate(scores.models):
+        rows.append(
+            {
+                "model": model,
+                "measure": scores.tally.measure,
+                "images": len(scores.tally.images),
+                "clean": _number(scores.clean[m]),
+                "corrupted": _number(scores.corrupted[m]),
+                "corrupted_over_clean": _number(scores.corrupted[m] / scores.clean[m]),
+                "mean_cd": _number(scores.mean_degradation[m]),
+                "worst": _number(low[m]),
+                "worst_condition": None if condition[m] is None else condition[m].key,  # type: ignore[union-attr]
+                "attacked": _number(scores.attacked[m]),
+                "attacked_over_clean": _number(scores.attacked[m] / scores.clean[m]),
+                "shifted": _number(scores.shifted[m]),
+                "rank": int(scores.ranks[m]) or None,
+                "attack_rank": int(scores.attack_ranks[m]) or None,
+                "reference": scores.reference,
+            }
+        )
+    return rows
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
