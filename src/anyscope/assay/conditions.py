@@ -113,7 +113,7 @@ def suite(name: str) -> tuple[Condition, ...]:
 
 
 def suites(text: str) -> tuple[Condition, ...]:
-    """The conditions of several suites, corruptions and conditions, separated by commas: ``quick,charging,contrast@5``."""
+    """The conditions of suites, corruptions and single conditions, separated by commas: ``quick,charging,gamma@5``."""
     found: dict[Condition, None] = {}
     for name in (part.strip() for part in text.split(",")):
         if "@" in name:

@@ -37,7 +37,9 @@ class Verdict(NamedTuple):
 class Subject(Protocol):
     """A model under test."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name."""
 
     @property
     def convention(self) -> Convention:
@@ -152,12 +154,12 @@ class OtsuSubject:
         smooth = ndimage.gaussian_filter(plane if self.bright else 1 - plane, self.sigma_px)
         if smooth.min() == smooth.max():
             return np.zeros(plane.shape, bool), np.zeros(plane.shape, np.int32)
-        mask = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))
+        mask = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))  # type: ignore[no-untyped-call]
         depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1.0)
         seeds = np.zeros(plane.shape, np.int32)
-        peaks = peak_local_max(depth, min_distance=self.apart_px, labels=mask.astype(np.int32))
+        peaks = peak_local_max(depth, min_distance=self.apart_px, labels=mask.astype(np.int32))  # type: ignore[no-untyped-call]
         seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-        return mask, watershed(-depth, seeds, mask=mask)
+        return mask, watershed(-depth, seeds, mask=mask)  # type: ignore[no-untyped-call]
 
 
 def checked(verdicts: list[Verdict], images: list[Unit]) -> list[Verdict]:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from anyscope.assay.conditions import Condition
-from anyscope.assay.plan import AssayPlan
 from anyscope.assay.scores import AssayScores
 from anyscope.metrics import default_protocol
 from anyscope.metrics.protocols import Counts
@@ -21,7 +20,7 @@ from anyscope.running.ledger import Ledger
 _COLUMNS = ("model", "condition", "kind", "family", "name", "level", "norm", "image")
 
 
-def write_tables(plan: AssayPlan, ledger: Ledger, folder: Path, scores: Sequence[AssayScores]) -> None:
+def write_tables(ledger: Ledger, folder: Path, scores: Sequence[AssayScores]) -> None:
     """Write ``cells.csv``, ``cells.parquet`` and ``scores.csv`` into the folder of an assay."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -63,8 +63,8 @@ class Tally:
         """Which models (m,) have all the cells that a model of their kind can have (the baseline has no attacks)."""
         there = np.isfinite(self.counts).all(axis=(2, 3, 4))
         attacks = np.array([condition.kind == "attack" for condition in self.conditions], bool)
-        without = ~np.isfinite(self.counts[:, attacks]).any(axis=(1, 2, 3, 4))
-        complete: NDArray[np.bool_] = (there | (attacks & without[:, None])).all(axis=1)
+        attacked = np.isfinite(self.counts[:, attacks]).reshape(len(self.models), -1).any(axis=1, keepdims=True)
+        complete: NDArray[np.bool_] = (there | (attacks & ~attacked)).all(axis=1)
         return complete
 
     def only(self, conditions: Sequence[Condition]) -> Tally:

@@ -127,14 +127,14 @@ class DaskScheduler:
                 "--scheduler", "Dask is not installed", remedy="pip install 'anyscope[dask]'"
             ) from None
         try:
-            client = Client(self.address, timeout="20s", set_as_default=False)
+            client = Client(self.address, timeout="20s", set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError, TimeoutError) as error:
             raise EnvironmentFault(
                 f"--scheduler {self.address}", f"cannot be reached ({error})", "the address of a running scheduler"
             ) from None
         with client:
             futures = {client.submit(function, task, pure=False): task for task in tasks}
-            for future in as_completed(futures):
+            for future in as_completed(futures):  # type: ignore[no-untyped-call]
                 # as_completed keeps nothing; the cluster should not either, once the result is here
                 task, result = futures.pop(future), future.result()
                 future.release()

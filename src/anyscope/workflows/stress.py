@@ -125,7 +125,7 @@ def stress(
         failed = run_assay(plan, ledger, engine)
         cells = len(list(plan.cells()))
         scores, objects = assay_scores(plan, out, reference)
-        write_tables(plan, ledger, out, [one for one in (scores, objects) if one is not None])
+        write_tables(ledger, out, [one for one in (scores, objects) if one is not None])
     folder.finish({"cells": cells, "failed": len(failed), "reference": scores.reference})
     result = StressResult(out, report(out), cells, scores, objects, find(scores))
     if failed:
@@ -173,7 +173,7 @@ def plan_assay(
     elif baseline:
         subjects.append(SubjectRef(name=BASELINE, path=None))
     main = _data_ref(MAIN, opened, split, images, read)
-    others = []
+    others: list[DataRef] = []
     for path in shifts:
         other = open_dataset(path, read)
         others.append(_data_ref(_free_name(Path(path), [ref.name for ref in others]), other, split, images, read))
@@ -286,9 +286,9 @@ def _engine(jobs: int, scheduler: str | None, device: str) -> Engine:
 
 def _describe(plan: AssayPlan, engine: Engine) -> None:
     say(f"models: {', '.join(ref.name for ref in plan.subjects)}")
-    for ref in plan.data:
-        part = "all images" if ref.part is None else f"part {ref.part}"
-        say(f"{ref.name}: {ref.path}: {part}, {len(ref.images)} image(s)")
+    for data in plan.data:
+        part = "all images" if data.part is None else f"part {data.part}"
+        say(f"{data.name}: {data.path}: {part}, {len(data.images)} image(s)")
     for ref in plan.subjects:
         if ref.path is not None:
             try:
