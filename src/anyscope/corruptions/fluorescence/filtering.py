@@ -1,0 +1,73 @@
+"""Filters in Fourier space on images that are mirrored at their borders, and what separates two optics."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import pi
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anyscope.microscope import Optics, point_spread
+
+_NOISE_TO_SIGNAL = 1e-3
+
+
+def filter_mirrored(images: torch.Tensor, transfer: torch.Tensor) -> torch.Tensor:
+    """Images under a filter, one by one, so that none depends on the batch around it.
+
+    Images mirrored at their borders repeat with twice their size, so that a kernel of any width is exact and a transfer
+    of 1 at frequency 0 keeps the mean.
+
+    Args:
+        images: [B, C, Z, H, W].
+        transfer: Complex, [2 H, W + 1] for all or [B, 2 H, W + 1]: see :func:`transfer_of`.
+    """
+    height, width = images.shape[-2:]
+    filters = transfer.expand(len(images), *transfer.shape[-2:]).to(images.device)
+    filtered = []
+    for image, one in zip(images, filters, strict=True):
+        mirrored = torch.cat([image, image.flip(-1)], dim=-1)
+        mirrored = torch.cat([mirrored, mirrored.flip(-2)], dim=-2)
+        filtered.append(torch.fft.irfft2(torch.fft.rfft2(mirrored) * one, s=mirrored.shape[-2:])[..., :height, :width])
+    return torch.stack(filtered)
+
+
+def transfer_of(kernel: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.complex128]:
+    """Transfer function [2 H, W + 1] of a centred odd-sized kernel for images of ``shape`` (H, W)."""
+    period = (2 * shape[0], 2 * shape[1])
+    rows, columns = ((np.arange(n) - n // 2) % p for n, p in zip(kernel.shape, period, strict=True))
+    wrapped = np.zeros(period)
+    np.add.at(wrapped, (rows[:, None], columns[None, :]), kernel.astype(np.float64))
+    transfer: NDArray[np.complex128] = np.fft.rfft2(wrapped)
+    return transfer
+
+
+@lru_cache(maxsize=16)
+def differential_transfer(reference: Optics, other: Optics, shape: tuple[int, int]) -> torch.Tensor:
+    """What turns an image made through the ``reference`` optics into one made through ``other``.
+
+    H = (H_other conj(H_reference) + e^2) / (|H_reference|^2 + e^2) with e = 1e-3: the ratio of the transfer functions
+    within the band of the reference, and 1 beyond it, where an image holds noise only. |H| is at most 1, as it is for
+    an aberration of a perfect lens; what aberrated reference optics have lost is not brought back.
+
+    Args:
+        reference, other: Two optics of one pixel size.
+        shape: Pixels (H, W) of the images.
+
+    Returns:
+        Complex [2 H, W + 1] for :func:`filter_mirrored`; shared, not to be changed.
+    """
+    before, after = (transfer_of(point_spread(optics), shape) for optics in (reference, other))
+    floor = _NOISE_TO_SIGNAL**2
+    ratio = (after * before.conj() + floor) / (np.abs(before) ** 2 + floor)
+    ratio /= np.maximum(np.abs(ratio), 1)
+    return torch.from_numpy(ratio.astype(np.complex64))
+
+
+def gaussian_transfer(sigma_px: float, shape: tuple[int, int]) -> torch.Tensor:
+    """Transfer function [2 H, W + 1] of a Gaussian blur."""
+    y = torch.fft.fftfreq(2 * shape[0])[:, None]
+    x = torch.fft.rfftfreq(2 * shape[1])
+    return torch.exp(-2 * (pi * sigma_px) ** 2 * (y**2 + x**2)).to(torch.complex64)
