@@ -9,7 +9,8 @@ from typing import ClassVar
 import torch
 
 from anyscope.corruptions.corruption import Corrupted, Corruption, Levels
-from anyscope.corruptions.randomness import normal_like
+from anyscope.corruptions.counting import poisson_like
+from anyscope.corruptions.randomness import normal_like, uniform_like
 
 IMAGENET_C = "ImageNet-C: Hendrycks, Dietterich, ICLR 2019, arXiv 1903.12261"
 
@@ -32,4 +33,69 @@ class GaussianNoise(Corruption):
 
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
-        return Corrupted((images + self.sigma * normal_like(images, seeds, self.name)).clamp_(0, 1))
+        return Corrupted(normal_like(images, seeds, self.name).mul_(self.sigma).add_(images).clamp_(0, 1))
+
+
+@dataclass(frozen=True)
+class ShotNoise(Corruption):
+    """Noise of counting: ``Poisson(counts * image) / counts``.
+
+    Args:
+        counts: Expected counts of a pixel of value 1.
+    """
+
+    name = "shot_noise"
+    family = "digital"
+    summary = "Poisson noise of few counts"
+    source = IMAGENET_C
+    levels: ClassVar[Levels] = {"counts": (60, 25, 12, 5, 3)}
+
+    counts: float
+
+    def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
+        """See :class:`~anyscope.corruptions.corruption.Corruption`."""
+        return Corrupted(poisson_like(images, self.counts, seeds, self.name).div_(self.counts).clamp_(0, 1))
+
+
+@dataclass(frozen=True)
+class ImpulseNoise(Corruption):
+    """Salt and pepper: pixels that are 0 or 1, as many of either.
+
+    Args:
+        fraction: Expected fraction of pixels that are hit.
+    """
+
+    name = "impulse_noise"
+    family = "digital"
+    summary = "single black and white pixels"
+    source = IMAGENET_C
+    levels: ClassVar[Levels] = {"fraction": (0.03, 0.06, 0.09, 0.17, 0.27)}
+
+    fraction: float
+
+    def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
+        """See :class:`~anyscope.corruptions.corruption.Corruption`."""
+        lot = uniform_like(images, seeds, self.name)
+        salted = images.masked_fill(lot > 1 - self.fraction / 2, 1)
+        return Corrupted(salted.masked_fill_(lot < self.fraction / 2, 0))
+
+
+@dataclass(frozen=True)
+class SpeckleNoise(Corruption):
+    """White noise in proportion to the image.
+
+    Args:
+        sigma: Its standard deviation where the image is 1.
+    """
+
+    name = "speckle_noise"
+    family = "digital"
+    summary = "multiplicative white noise"
+    source = IMAGENET_C
+    levels: ClassVar[Levels] = {"sigma": (0.15, 0.2, 0.35, 0.45, 0.6)}
+
+    sigma: float
+
+    def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
+        """See :class:`~anyscope.corruptions.corruption.Corruption`."""
+        return Corrupted(normal_like(images, seeds, self.name).mul_(self.sigma).add_(1).mul_(images).clamp_(0, 1))
