@@ -41,16 +41,14 @@ class Condition:
     @property
     def key(self) -> str:
         """Its name in ledgers, gates and tables, such as ``clean``, ``contrast@3``, ``pgd@8``, ``pgd-l2@2``."""
-        if self.kind == "clean":
-            return "clean"
-        if self.kind == "shift":
-            return f"shift:{self.name}"
-        return f"{self.series}@{self.level:g}"
+        return f"{self.series}@{self.level:g}" if self.kind in ("corruption", "attack") else self.series
 
     @property
     def series(self) -> str:
         """The key without the level: what one curve over levels belongs to."""
-        return self.name + ("-l2" if self.norm == "l2" else "") if self.kind == "attack" else self.key.partition("@")[0]
+        if self.kind == "shift":
+            return f"shift:{self.name}"
+        return f"{self.name}-l2" if self.norm == "l2" else self.name or self.kind
 
     @property
     def family(self) -> str:
@@ -89,8 +87,7 @@ _QUICK = ("gaussian_noise", "shot_noise", "gaussian_blur", "contrast", "gamma", 
 
 def corruption_conditions(names: Iterable[str], severities: Sequence[int] = SEVERITIES) -> tuple[Condition, ...]:
     """The corruptions called ``names``, each at all severities."""
-    for name in names:
-        CORRUPTIONS[name]
+    names = [CORRUPTIONS[name].name for name in names]
     return tuple(Condition("corruption", name, float(severity)) for name in names for severity in severities)
 
 

@@ -64,7 +64,7 @@ class Tally:
         there = np.isfinite(self.counts).all(axis=(2, 3, 4))
         attacks = np.array([condition.kind == "attack" for condition in self.conditions], bool)
         attacked = np.isfinite(self.counts[:, attacks]).reshape(len(self.models), -1).any(axis=1, keepdims=True)
-        complete: NDArray[np.bool_] = (there | (attacks & ~attacked)).all(axis=1)
+        complete = np.asarray((there | (attacks & ~attacked)).all(axis=1))
         return complete
 
     def only(self, conditions: Sequence[Condition]) -> Tally:

@@ -2,6 +2,7 @@
 
 from anyscope.corruptions.catalog import CORRUPTIONS
 from anyscope.corruptions.corruption import SEVERITIES, Acquisition, Corrupted, Corruption
+from anyscope.corruptions.fluorescence import acquisition_of_record, assume_acquisition
 from anyscope.corruptions.warping import warp_images, warp_labels
 
 __all__ = [
@@ -10,6 +11,8 @@ __all__ = [
     "Acquisition",
     "Corrupted",
     "Corruption",
+    "acquisition_of_record",
+    "assume_acquisition",
     "warp_images",
     "warp_labels",
 ]

@@ -63,6 +63,10 @@ def report(folder: Path | str) -> Path:
     folder = Path(folder)
     run = RunFolder.of(folder)
     settings = run.settings()
+    if settings.get("verb") == "stress":
+        from anyscope.workflows.stress_report import stress_report
+
+        return stress_report(folder)
     if settings.get("verb") != "train":
         raise BadInput(folder, f"a run of {settings.get('verb', 'an unknown verb')!r}", "a run of 'anyscope train'")
     spec = load_segmenter(folder).spec if (folder / "segmenter").is_dir() else None

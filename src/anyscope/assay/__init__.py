@@ -1,0 +1,1 @@
+"""The assay: models x conditions x images, counted cell by cell."""
