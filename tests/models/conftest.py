@@ -13,6 +13,11 @@ from anyscope.models import Segmenter, SegmenterSpec, build_segmenter
 _SMALL: dict[str, dict[str, Any]] = {
     "unet": {"filters": (8, 12, 16, 20, 24)},
     "unet_3level": {"filters": (8, 12, 16)},
+    "fcn8s": {"width": 0.125},
+    "segnet": {"width": 0.125},
+    "icnet": {"width": 0.25},
+    "hrnet": {"encoder": "hrnet_w18_small"},
+    "upernet_convnext": {"encoder": "tu-convnext_atto"},
 }
 
 

@@ -38,7 +38,8 @@ def test_a_single_tiny_image_in_training_and_evaluation(name, shape, shared):
 def test_gradients_reach_the_image_and_every_weight(name, shared):
     segmenter = shared(name).train()
     x = images(2, 1, 64, 64).requires_grad_()
-    segmenter(x).square().mean().backward()
+    logits, auxiliary = segmenter(x, auxiliary=True)
+    sum(each.square().mean() for each in (logits, *(each for _, each in auxiliary))).backward()
     assert x.grad is not None
     assert x.grad.isfinite().all()
     assert (x.grad != 0).any(dim=(0, 1)).float().mean() > 0.9

@@ -16,9 +16,9 @@ NAMES = list(MODELS)
 
 def test_the_names():
     assert [
-        *("unet", "unet_small", "unet_3level", "unet_simple", "attention_unet"),
+        *("unet", "unet_small", "unet_3level", "unet_simple", "attention_unet", "fcn8s", "segnet", "icnet", "hrnet"),
         *("smp_unet", "unetplusplus", "linknet", "manet", "fpn", "pspnet", "deeplabv3", "deeplabv3plus", "pan"),
-        *("upernet", "segformer", "dpt"),
+        *("upernet", "upernet_convnext", "upernet_swin", "segformer", "dpt", "segmenter"),
     ] == NAMES
     assert list(list_models()) == NAMES
 

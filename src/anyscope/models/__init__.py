@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyscope.models.description import ModelDescription, describe_model, list_models
+    from anyscope.models.description import ModelDescription, describe_model, describe_models, list_models
     from anyscope.models.initialisation import InitialisationReport, initialise
     from anyscope.models.segmenter import Segmenter, build_segmenter
     from anyscope.models.spec import DecoderSpec, SegmenterSpec
@@ -25,6 +25,7 @@ _HOMES = {
     "SegmenterSpec": "spec",
     "build_segmenter": "segmenter",
     "describe_model": "description",
+    "describe_models": "description",
     "initialise": "initialisation",
     "list_models": "description",
     "load_segmenter": "storage",
@@ -40,6 +41,7 @@ __all__ = [
     "SegmenterSpec",
     "build_segmenter",
     "describe_model",
+    "describe_models",
     "initialise",
     "list_models",
     "load_segmenter",

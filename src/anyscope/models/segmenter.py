@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple, overload
 
 import torch
 from torch import nn
 
 from anyscope.errors import BadInput
 from anyscope.models.entry import Pretrained
+from anyscope.models.nets.auxiliary import GuidedNet
 from anyscope.models.receptive_field import receptive_field
 from anyscope.models.spec import SegmenterSpec
 from anyscope.models.zoo import MODELS
@@ -18,6 +19,19 @@ from anyscope.seeding import derive_seed
 Weights = Literal["random", "imagenet"]
 MEAN, STD = 0.5, 0.25
 """Normalisation of networks that start from random weights: 0..1 becomes -2..2, whatever the data."""
+
+
+class GuidedLogits(NamedTuple):
+    """Logits with those that only training uses.
+
+    Args:
+        logits: Logits [B, K, H, W].
+        auxiliary: Of each inner stage that has a loss of its own, the weight of that loss and the logits, brought to
+            the same height and width.
+    """
+
+    logits: torch.Tensor
+    auxiliary: tuple[tuple[float, torch.Tensor], ...]
 
 
 class Segmenter(nn.Module):
@@ -50,19 +64,44 @@ class Segmenter(nn.Module):
             values = [default] * spec.in_channels if given is None else list(given)
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, spec.in_channels, 1, 1))
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    @property
+    def is_guided(self) -> bool:
+        """Whether the network has auxiliary outputs for its training."""
+        return isinstance(self.net, GuidedNet)
+
+    @overload
+    def forward(self, images: torch.Tensor, *, auxiliary: Literal[False] = False) -> torch.Tensor: ...
+
+    @overload
+    def forward(self, images: torch.Tensor, *, auxiliary: Literal[True]) -> GuidedLogits: ...
+
+    def forward(self, images: torch.Tensor, *, auxiliary: bool = False) -> torch.Tensor | GuidedLogits:
         """Logits [B, K, H, W] of images [B, C, H, W], float32 in 0..1, of any height and width.
 
         Images are extended at the bottom and on the right to a multiple of the stride, repeating the last pixels, and
         the logits are cut back.
+
+        Args:
+            images: The images.
+            auxiliary: Return the auxiliary logits too, none where the network has none. It is an argument and not a
+                method of its own, so that wrappers for several processes and mixed precision see the call.
         """
         height, width = images.shape[-2:]
         images = (images - self.mean) / self.std
         padding = (0, self._missing(width), 0, self._missing(height))
         if any(padding):
             images = nn.functional.pad(images, padding, mode="replicate")
-        logits: torch.Tensor = self.net(images)
-        return logits[..., :height, :width]
+        if not auxiliary:
+            logits: torch.Tensor = self.net(images)
+            return logits[..., :height, :width]
+        size = images.shape[-2:]
+        logits, extra = self.net.forward_training(images) if isinstance(self.net, GuidedNet) else (self.net(images), ())
+        weights = self.net.auxiliary_weights if isinstance(self.net, GuidedNet) else ()
+        resized = [nn.functional.interpolate(each, size, mode="bilinear", align_corners=False) for each in extra]
+        return GuidedLogits(
+            logits[..., :height, :width],
+            tuple((weight, each[..., :height, :width]) for weight, each in zip(weights, resized, strict=True)),
+        )
 
     def _missing(self, length: int) -> int:
         wanted = max(length, self._smallest)

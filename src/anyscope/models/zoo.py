@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from anyscope.models.entry import ModelEntry
-from anyscope.models.nets import smp, unet
+from anyscope.models.nets import fcn, hrnet, icnet, segnet, smp, unet, vit
 from anyscope.registry import Registry
 
 MODELS: Registry[ModelEntry] = Registry("model")
-for _entry in (*unet.ENTRIES, *smp.ENTRIES):
-    MODELS.add(_entry.name, _entry)
+for _family in (unet, fcn, segnet, icnet, hrnet, smp, vit):
+    for _entry in _family.ENTRIES:
+        MODELS.add(_entry.name, _entry)

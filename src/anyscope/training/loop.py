@@ -62,7 +62,7 @@ class Fit:
 class _Progressing:
     """Everything that changes while training, and that a checkpoint holds."""
 
-    model: torch.nn.Module
+    model: Segmenter
     average: AveragedModel | None
     optimiser: torch.optim.Optimizer
     schedule: Schedule | None
@@ -206,7 +206,7 @@ def _epoch(
     for number, batch in enumerate(loader):
         step = now.epoch * settings.steps_per_epoch + number
         with _dropout_stream(settings.seed, step, accelerator.device), accelerator.autocast():
-            loss = objective(model, batch)
+            loss = objective(model, batch, auxiliary=now.model.is_guided)
         if not torch.isfinite(loss):
             raise BadInput(
                 f"training step {step}", f"the loss is {float(loss)}", "a finite loss", "lower learning_rate"

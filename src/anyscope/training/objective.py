@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from anyscope.contracts import head_channels
+from anyscope.models.segmenter import GuidedLogits
 from anyscope.training.batches import Batch
 from anyscope.training.losses import combined_loss
 from anyscope.training.settings import TrainSettings
@@ -15,7 +16,7 @@ from anyscope.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class Objective:
-    """The sum over heads of their losses.
+    """The sum over heads of their losses; that of the auxiliary outputs of a network is added with their weights.
 
     Args:
         heads: Heads in the order of the logits' channels.
@@ -32,9 +33,25 @@ class Objective:
         """The objective that the settings describe."""
         return cls(settings.heads, classes, tuple(settings.loss_of(head, classes) for head in settings.heads))
 
-    def __call__(self, model: Callable[[torch.Tensor], torch.Tensor], batch: Batch) -> torch.Tensor:
-        """The loss of ``model`` on a batch, a scalar."""
-        logits = model(batch["images"]).float()
+    def __call__(
+        self, model: Callable[..., torch.Tensor | GuidedLogits], batch: Batch, *, auxiliary: bool = False
+    ) -> torch.Tensor:
+        """The loss of ``model`` on a batch, a scalar.
+
+        Args:
+            model: Maps images to logits; with ``auxiliary``, a :class:`~anyscope.models.Segmenter` or a wrapper of one.
+            batch: Images, targets, and the pixels that count.
+            auxiliary: Ask the model for its auxiliary outputs and add their losses, the same ones for each head.
+        """
+        output = model(batch["images"], auxiliary=True) if auxiliary else model(batch["images"])
+        if isinstance(output, torch.Tensor):
+            return self._of(output, batch)
+        parts = [self._of(output.logits, batch)]
+        parts += [weight * self._of(logits, batch) for weight, logits in output.auxiliary]
+        return torch.stack(parts).sum()
+
+    def _of(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        logits = logits.float()
         channels = head_channels(self.heads, self.classes)
         parts = [
             combined_loss(text)(logits[:, channels[head]], batch["targets"][:, place], batch["valid"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from anyscope.models import MODELS
-from anyscope.models.description import ModelDescription, describe_model
+from anyscope.models.description import ModelDescription, describe_model, describe_models
 
 
 def list_models(name: str | None = None) -> list[ModelDescription]:
     """What is known of one model, or of all."""
-    return [describe_model(each) for each in (MODELS if name is None else [name])]
+    return describe_models() if name is None else [describe_model(name)]

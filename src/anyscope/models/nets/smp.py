@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import nn
 
 from anyscope.errors import BadInput
 from anyscope.models.entry import Arguments, ModelEntry, Pretrained
 from anyscope.models.hub import reaching_the_hub
+from anyscope.models.nets.auxiliary import FCNHead, GuidedNet
 from anyscope.models.nets.normalisation import tolerate_single_values
 
 
@@ -32,13 +33,27 @@ class EncoderArguments(Arguments):
         return _find_encoder(name)
 
 
-class DilatedArguments(EncoderArguments):
+class GuidedArguments(EncoderArguments):
+    """Arguments of architectures that are published with an auxiliary loss.
+
+    Args:
+        encoder: See :class:`EncoderArguments`.
+        auxiliary: Weight of the loss of logits from the encoder's last stage but one; 0 for none.
+    """
+
+    auxiliary: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.4
+
+
+class DilatedArguments(GuidedArguments):
     """Arguments of architectures whose encoder is dilated.
 
     Args:
         encoder: See :class:`EncoderArguments`.
+        auxiliary: See :class:`GuidedArguments`.
         output_stride: Down-sampling factor of the encoder; 8 is finer and several times slower than 16.
     """
+
+    auxiliary: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
 
     output_stride: Literal[8, 16] = 16
 
@@ -90,6 +105,8 @@ def _construct(
             **options,
         )
         tolerate_single_values(net)
+        if isinstance(arguments, GuidedArguments) and arguments.auxiliary > 0:
+            net = Guided(net, out_channels, arguments.auxiliary, 256 if architecture == "upernet" else None)
         _try(net, in_channels, smallest)
     except (ValueError, KeyError, TypeError, RuntimeError, AssertionError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
@@ -99,6 +116,36 @@ def _construct(
             remedy="choose another encoder",
         ) from error
     return net
+
+
+class Guided(GuidedNet):
+    """An architecture with logits from the encoder's last stage but one.
+
+    Args:
+        net: The architecture.
+        out_channels: Channels of the logits.
+        weight: Weight of their loss.
+        width: Channels within the head; a quarter of the features' where it is not given.
+
+    Source: PSPNet (Zhao et al., arXiv 1612.01105, section 3.3); UPerNet and DeepLabv3 are trained alike since, the
+    former with 256 channels.
+    """
+
+    def __init__(self, net: nn.Module, out_channels: int, weight: float, width: int | None) -> None:
+        super().__init__()
+        self.net: Any = net
+        self.guide = FCNHead(net.encoder.out_channels[-2], out_channels, width)  # type: ignore[union-attr, index, arg-type]
+        self.auxiliary_weights = (weight,)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits [B, K, H, W] of ``x`` [B, C, H, W]."""
+        return cast(torch.Tensor, self.net(x))
+
+    def forward_training(self, x: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """The logits, and those of the encoder's last stage but one."""
+        features = self.net.encoder(x)
+        logits = self.net.segmentation_head(self.net.decoder(features))
+        return logits, (self.guide(features[-2]),)
 
 
 def _try(net: nn.Module, in_channels: int, smallest: int) -> None:
@@ -111,8 +158,9 @@ def _try(net: nn.Module, in_channels: int, smallest: int) -> None:
     side = max(3 * stride, smallest + stride)
     net.eval()
     with torch.enable_grad():
-        logits = net(torch.zeros(1, in_channels, side, side))
-        logits.sum().backward()
+        x = torch.zeros(1, in_channels, side, side)
+        logits, extra = net.forward_training(x) if isinstance(net, GuidedNet) else (net(x), ())
+        torch.autograd.backward([each.sum() for each in (logits, *extra)])
     net.train()
     if logits.shape[-2:] != (side, side):
         raise ValueError(f"gives {tuple(logits.shape[-2:])} pixels for {side, side}")
@@ -124,6 +172,8 @@ def _try(net: nn.Module, in_channels: int, smallest: int) -> None:
 def _stride(net: nn.Module) -> int:
     import segmentation_models_pytorch as smp
 
+    if isinstance(net, Guided):
+        return _stride(net.net)
     stride = int(net.encoder.output_stride)  # type: ignore[union-attr, arg-type]
     # the decoder of DPT makes maps at 1/4 to 1/32 from the one scale of a transformer
     return max(stride, 32) if isinstance(net, smp.DPT) else stride
@@ -160,6 +210,9 @@ _CODE = "code MIT; weights: those of the encoder,"
 _RESNET = f"{_CODE} for the default BSD-3-Clause (torchvision)"
 _MIT = f"{_CODE} for mit_b0 to mit_b5 NVIDIA Source Code License (no commercial use)"
 _VIT = f"{_CODE} for the default Apache-2.0 (google-research/vision_transformer)"
+_CONVNEXT = f"{_CODE} for the default Apache-2.0 (timm)"
+_SWIN = f"{_CODE} for the default MIT (Microsoft)"
+_GUIDED = "auxiliary loss of weight 0.4"
 
 
 def _entry(
@@ -204,7 +257,13 @@ ENTRIES = (
     _entry("linknet", "LinkNet, added skips", "Chaurasia, Culurciello, arXiv 1707.03718", global_statistics=False),
     _entry("manet", "MA-Net, attention over positions and channels", "Fan et al., IEEE Access 8, 2020"),
     _entry("fpn", "Feature pyramid network, group normalisation", "Kirillov et al., arXiv 1901.02446"),
-    _entry("pspnet", "PSPNet, pyramid pooling over the image", "Zhao et al., arXiv 1612.01105", notes="logits at 1/8"),
+    _entry(
+        "pspnet",
+        "PSPNet, pyramid pooling over the image",
+        "Zhao et al., arXiv 1612.01105",
+        arguments=GuidedArguments,
+        notes=f"logits at 1/8; {_GUIDED}",
+    ),
     _entry(
         "deeplabv3",
         "DeepLabv3, atrous spatial pyramid pooling",
@@ -226,7 +285,33 @@ ENTRIES = (
         smallest=_PAN_SMALLEST,
         notes=f"images are extended to at least {_PAN_SMALLEST} pixels",
     ),
-    _entry("upernet", "UPerNet, pyramid pooling and feature pyramid", "Xiao et al., arXiv 1807.10221"),
+    _entry(
+        "upernet",
+        "UPerNet, pyramid pooling and feature pyramid",
+        "Xiao et al., arXiv 1807.10221",
+        arguments=GuidedArguments,
+        notes=f"logits at 1/4; {_GUIDED}",
+    ),
+    _entry(
+        "upernet_convnext",
+        "UPerNet on ConvNeXt-T",
+        "Liu et al., CVPR 2022, arXiv 2201.03545; Xiao et al., arXiv 1807.10221",
+        architecture="upernet",
+        licence=_CONVNEXT,
+        arguments=GuidedArguments,
+        defaults={"encoder": "tu-convnext_tiny"},
+        notes=f"logits at 1/4; {_GUIDED}; encoder=tu-convnext_atto suits a CPU",
+    ),
+    _entry(
+        "upernet_swin",
+        "UPerNet on Swin-T",
+        "Liu et al., ICCV 2021, arXiv 2103.14030; Xiao et al., arXiv 1807.10221",
+        architecture="upernet",
+        licence=_SWIN,
+        arguments=GuidedArguments,
+        defaults={"encoder": "tu-swin_tiny_patch4_window7_224"},
+        notes=f"logits at 1/4; {_GUIDED}",
+    ),
     _entry(
         "segformer",
         "SegFormer, a mixed transformer with a light decoder",
