@@ -123,7 +123,7 @@ class Astigmatism(ZernikeAberration):
 
 @dataclass(frozen=True)
 class Coma(ZernikeAberration):
-    """Primary coma along x.
+    """Primary coma along x. The image as a whole does not move: its straight edges stay in place.
 
     Args:
         waves: Its root mean square over the pupil, in wavelengths.

@@ -52,6 +52,9 @@ def differential_transfer(reference: Optics, other: Optics, shape: tuple[int, in
     within the band of the reference, and 1 beyond it, where an image holds noise only. |H| is at most 1, as it is for
     an aberration of a perfect lens; what aberrated reference optics have lost is not brought back.
 
+    An aberration such as coma also moves the image as a whole. That is taken back, so that straight edges stay where
+    the labels have them (see :func:`edge_shift_px`).
+
     Args:
         reference, other: Two optics of one pixel size.
         shape: Pixels (H, W) of the images.
@@ -59,11 +62,28 @@ def differential_transfer(reference: Optics, other: Optics, shape: tuple[int, in
     Returns:
         Complex [2 H, W + 1] for :func:`filter_mirrored`; shared, not to be changed.
     """
-    before, after = (transfer_of(point_spread(optics), shape) for optics in (reference, other))
+    kernels = [point_spread(optics) for optics in (reference, other)]
+    before, after = (transfer_of(kernel, shape) for kernel in kernels)
+    (start_y, start_x), (end_y, end_x) = (edge_shift_px(kernel) for kernel in kernels)
+    y, x = np.fft.fftfreq(2 * shape[0])[:, None], np.fft.rfftfreq(2 * shape[1])
+    after = after * np.exp(2j * pi * ((end_y - start_y) * y + (end_x - start_x) * x))
     floor = _NOISE_TO_SIGNAL**2
     ratio = (after * before.conj() + floor) / (np.abs(before) ** 2 + floor)
     ratio /= np.maximum(np.abs(ratio), 1)
     return torch.from_numpy(ratio.astype(np.complex64))
+
+
+def edge_shift_px(kernel: NDArray[np.floating]) -> tuple[float, float]:
+    """How far (y, x) a kernel moves straight edges along the axes: the medians of its projections.
+
+    A blurred step reaches half its height where half the light of the kernel lies on either side.
+    """
+    shifts = []
+    for axis in (1, 0):
+        line = kernel.sum(axis=axis, dtype=np.float64)
+        borders = np.arange(len(line) + 1) - len(line) / 2
+        shifts.append(float(np.interp(0.5, np.append(0.0, np.cumsum(line) / line.sum()), borders)))
+    return shifts[0], shifts[1]
 
 
 def gaussian_transfer(sigma_px: float, shape: tuple[int, int]) -> torch.Tensor:
