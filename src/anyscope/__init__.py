@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.demo import demo
     from anyscope.workflows.doctor import doctor
     from anyscope.workflows.evaluate import evaluate
+    from anyscope.workflows.grid import train_grid
     from anyscope.workflows.predict import predict
     from anyscope.workflows.report import report
     from anyscope.workflows.stress import stress
@@ -27,6 +28,7 @@ _VERBS = {
     "data_check": "data",
     "data_synth": "data",
     "train": "train",
+    "train_grid": "grid",
     "stress": "stress",
     "predict": "predict",
     "evaluate": "evaluate",
@@ -40,6 +42,7 @@ __all__ = [
     "data_check",
     "data_synth",
     "train",
+    "train_grid",
     "stress",
     "predict",
     "evaluate",

@@ -187,14 +187,21 @@ def data_synth(
 
 @app.command()
 def train(
-    data: Data,
+    data: Annotated[
+        list[Path], typer.Option("--data", help="Dataset folder. Repeatable, for a grid of runs.", show_default=False)
+    ],
     out: Out,
-    model: Annotated[str | None, typer.Option(help="A name listed by 'anyscope models'.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A name listed by 'anyscope models'; several with commas, for a grid of runs.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="So many runs each, with seeds from --set seed=N on.")] = 1,
     task: Annotated[Task, typer.Option(help="Masks and classes, or objects.")] = Task.semantic,
     profile: Annotated[str, typer.Option(help="fast, standard or best.")] = "fast",
     init: Annotated[Path | None, typer.Option(help="A run, or a file of weights, to start from.")] = None,
     changes: Set = None,
     device: Device = "auto",
+    jobs: Annotated[int, typer.Option(min=1, help="Runs of a grid at the same time.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, for a grid.")] = None,
     axes: Axes = None,
     voxel_size: Voxel = None,
     channel: Channel = None,
@@ -203,17 +210,35 @@ def train(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network, score it on the test images, report."""
+    """Train a network, score it on the test images, report.
+
+    Several datasets, models or seeds make a grid of runs.
+    """
     from anyscope.training.settings import train_settings
-    from anyscope.workflows.tables import evaluation_table
+    from anyscope.workflows.tables import evaluation_table, grid_table
     from anyscope.workflows.train import train as run_train
 
     given: dict[str, Any] = {"task": task.value, **parse_overrides(changes or [])}
-    given |= {key: value for key, value in (("model", model), ("intensity", value_range)) if value is not None}
-    result = run_train(
-        data, out, settings=train_settings(profile, **given), init=init, device=device,
-        read=_read(axes, voxel_size, channel), resume=resume, force=force,
-    )  # fmt: skip
+    names = [name.strip() for name in (model or "").split(",") if name.strip()]
+    given |= {"model": names[0]} if names else {}
+    given |= {} if value_range is None else {"intensity": value_range}
+    settings, read = train_settings(profile, **given), _read(axes, voxel_size, channel)
+    if len(data) > 1 or len(names) > 1 or seeds > 1:
+        from anyscope.workflows.grid import train_grid
+
+        if init is not None:
+            raise BadInput("--init", "given for a grid of runs", "one dataset, one model and one seed")
+        grid = train_grid(
+            data, out, models=names or [settings.model], seeds=seeds, settings=settings, device=device, jobs=jobs,
+            scheduler=scheduler, read=read, resume=resume, force=force,
+        )  # fmt: skip
+        if as_json:
+            _print_json({"out": grid.out, "runs": grid.rows})
+        else:
+            print(grid_table(grid.rows))
+            print(f"runs: {grid.out / 'runs.csv'}")
+        return
+    result = run_train(data[0], out, settings=settings, init=init, device=device, read=read, resume=resume, force=force)
     if as_json:
         _print_json(asdict(result))
         return

@@ -64,8 +64,7 @@ class Tally:
         there = np.isfinite(self.counts).all(axis=(2, 3, 4))
         attacks = np.array([condition.kind == "attack" for condition in self.conditions], bool)
         attacked = np.isfinite(self.counts[:, attacks]).reshape(len(self.models), -1).any(axis=1, keepdims=True)
-        complete = np.asarray((there | (attacks & ~attacked)).all(axis=1))
-        return complete
+        return np.asarray((there | (attacks & ~attacked)).all(axis=1))
 
     def only(self, conditions: Sequence[Condition]) -> Tally:
         """The same for some of the conditions."""

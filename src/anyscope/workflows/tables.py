@@ -75,6 +75,19 @@ def models_table(models: Sequence[ModelDescription], *, whole: bool) -> str:
     return columns(header, [[*row[:4], row[4].ljust(60)] for row in rows])
 
 
+def grid_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The runs of a grid, one line each."""
+    tests = [
+        name for name in ("test_foreground_iou", "test_mean_iou", "test_accuracy_50") if any(name in r for r in rows)
+    ]
+    shown = ["validation", *tests[:2], "best_epoch", "seconds"]
+    lines = [
+        [row["data"], row["model"], row["seed"], *(_cell(row.get(name)) for name in shown), row.get("failure", "")]
+        for row in rows
+    ]
+    return columns(["data", "model", "seed", *(name.replace("_", " ") for name in shown), ""], lines, text_columns=3)
+
+
 def stress_table(result: StressResult) -> str:
     """An assay: one line a model, absolute scores beside ratios, and the recommendation in words."""
     from anyscope.assay.tables import score_rows
