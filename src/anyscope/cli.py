@@ -192,7 +192,7 @@ def train(
     ],
     out: Out,
     model: Annotated[
-        str | None, typer.Option(help="A name listed by 'anyscope models'; several with commas, for a grid of runs.")
+        str | None, typer.Option(help="A name of 'anyscope models'; for a grid: several, as NAME,NAME:KEY=VALUE.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="So many runs each, with seeds from --set seed=N on.")] = 1,
     task: Annotated[Task, typer.Option(help="Masks and classes, or objects.")] = Task.semantic,
@@ -214,16 +214,17 @@ def train(
 
     Several datasets, models or seeds make a grid of runs.
     """
+    from anyscope.options import split_models
     from anyscope.training.settings import train_settings
     from anyscope.workflows.tables import evaluation_table, grid_table
     from anyscope.workflows.train import train as run_train
 
     given: dict[str, Any] = {"task": task.value, **parse_overrides(changes or [])}
-    names = [name.strip() for name in (model or "").split(",") if name.strip()]
-    given |= {"model": names[0]} if names else {}
+    names = split_models(model)
+    given |= {"model": names[0].partition(":")[0]} if names else {}
     given |= {} if value_range is None else {"intensity": value_range}
     settings, read = train_settings(profile, **given), _read(axes, voxel_size, channel)
-    if len(data) > 1 or len(names) > 1 or seeds > 1:
+    if len(data) > 1 or len(names) > 1 or seeds > 1 or ":" in "".join(names):
         from anyscope.workflows.grid import train_grid
 
         if init is not None:

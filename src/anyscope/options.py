@@ -74,6 +74,15 @@ def parse_numbers(text: str, option: str) -> tuple[float, ...]:
     return numbers
 
 
+def split_models(text: str | None) -> list[str]:
+    """Names of models separated by commas, except commas within brackets.
+
+    >>> split_models("fcn8s:width=0.25, unet:filters=[8,16]")
+    ['fcn8s:width=0.25', 'unet:filters=[8,16]']
+    """
+    return [name.strip() for name in re.split(r",(?![^\[]*\])", text or "") if name.strip()]
+
+
 def parse_channel(text: str | None) -> int | Literal["grey"] | None:
     """A channel number or ``grey``, None where nothing was given."""
     if text is None or text == "grey":

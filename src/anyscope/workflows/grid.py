@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 from anyscope.errors import AnyscopeError, BadInput, Incomplete
 from anyscope.images import ReadOptions
 from anyscope.models import MODELS
+from anyscope.options import parse_overrides
 from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
 from anyscope.running.engines import choose_engine, worker_device
@@ -31,20 +33,22 @@ class GridCell(NamedTuple):
 
     Args:
         data: The dataset folder.
-        name: What it is called in the ledger.
-        settings: Its settings, model and seed among them.
+        name: Name of the dataset.
+        model: The model as it was asked for.
+        settings: Its settings, model, arguments and seed among them.
         folder: Its run folder.
     """
 
     data: Path
     name: str
+    model: str
     settings: TrainSettings
     folder: Path
 
     @property
     def key(self) -> tuple[str, str, str]:
         """Its key in the ledger."""
-        return self.name, self.settings.model, str(self.settings.seed)
+        return self.name, self.model, str(self.settings.seed)
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def train_grid(
     Args:
         data: Dataset folders.
         out: The folder to make; runs are called DATA-MODEL, with the seed where there are several.
-        models: Names of the zoo.
+        models: Names of the zoo, with arguments where they differ: ``unet_small``, ``fcn8s:width=0.25``.
         seeds: How many seeds, counted from that of the settings.
         settings: What each run does, but for model and seed.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -94,8 +98,7 @@ def train_grid(
         Incomplete: Some runs failed; the others are done.
     """
     out = Path(out)
-    for model in models:
-        MODELS[model]
+    asked = {model: _model(model, settings) for model in models}
     names = {Path(path).resolve().name: Path(path) for path in data}
     if len(names) < len(data):
         raise BadInput("--data", "two datasets of the same name", "folders of different names")
@@ -108,11 +111,11 @@ def train_grid(
         "first_seed": settings.seed,
     }
     cells = [
-        GridCell(path, name, chosen, out / _folder_name(name, model, chosen.seed, seeds))
+        GridCell(path, name, model, chosen, out / _folder_name(name, model, seed, seeds))
         for name, path in names.items()
-        for model in models
+        for model, own in asked.items()
         for seed in range(settings.seed, settings.seed + seeds)
-        for chosen in [settings.model_copy(update={"model": model, "seed": seed})]
+        for chosen in [own.model_copy(update={"seed": seed})]
     ]
     devices = [choose_device(device)]
     folder = RunFolder.start(out, plain, resume=resume, force=force)
@@ -162,8 +165,16 @@ def _train_cell(device: str, read: ReadOptions, cell: GridCell) -> Cell:
     )
 
 
+def _model(text: str, settings: TrainSettings) -> TrainSettings:
+    """The settings with the model that ``NAME:KEY=VALUE:...`` asks for."""
+    name, *pairs = text.split(":")
+    arguments = {**settings.arguments, **parse_overrides(pairs)}
+    MODELS[name].check(arguments)
+    return settings.model_copy(update={"model": name, "arguments": arguments})
+
+
 def _folder_name(data: str, model: str, seed: int, seeds: int) -> str:
-    return f"{data}-{model}" + (f"-s{seed}" if seeds > 1 else "")
+    return f"{data}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', model)}" + (f"-s{seed}" if seeds > 1 else "")
 
 
 def _row(cell: Cell) -> dict[str, Any]:
