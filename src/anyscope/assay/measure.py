@@ -83,9 +83,9 @@ class Workshop:
         return Convention(Intensity(), None)
 
     def _batches(self, data: str, names: list[str], convention: Convention) -> Iterator[list[AssayImage]]:
-        """The images in runs of one shape."""
+        """The images in runs of one shape and one microscope."""
         images = [self.data(data).image(name, convention) for name in names]
-        for _, run in groupby(images, lambda image: (image.unit.shape, image.making is None)):
+        for _, run in groupby(images, lambda image: (image.unit.shape, image.making and image.making.microscope)):
             yield list(run)
 
     def _measure(
