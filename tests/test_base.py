@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import errno
 import importlib
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -157,3 +158,11 @@ def test_every_module_has_a_docstring_and_under_400_lines():
         source = spec.loader.get_source(info.name)
         assert source.lstrip().startswith('"""'), info.name
         assert source.count("\n") < 400, info.name
+
+
+def test_errors_travel_between_processes():
+    error = EnvironmentFault("file", "found", "expected", "remedy")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is EnvironmentFault
+    assert vars(copy) == vars(error)
+    assert str(copy) == str(error)

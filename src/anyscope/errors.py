@@ -39,6 +39,10 @@ class AnyscopeError(Exception):
             parts.append(remedy)
         super().__init__(" ".join("; ".join(parts).split()))
 
+    def __reduce__(self) -> tuple[type[AnyscopeError], tuple[str, ...]]:
+        """Errors travel from worker processes with their parts, not with their message alone."""
+        return type(self), (self.subject, self.found, self.expected, self.remedy)
+
 
 class BadInput(AnyscopeError):
     """Wrong use, or input that cannot be what the user meant (exit code 2)."""

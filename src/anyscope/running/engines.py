@@ -134,7 +134,7 @@ class DaskScheduler:
             ) from None
         with client:
             futures = {client.submit(function, task, pure=False): task for task in tasks}
-            for future in as_completed(futures):  # type: ignore[no-untyped-call]
+            for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
                 # as_completed keeps nothing; the cluster should not either, once the result is here
                 task, result = futures.pop(future), future.result()
                 future.release()

@@ -114,4 +114,6 @@ class Ledger:
         except sqlite3.OperationalError as error:
             raise EnvironmentFault(self.path, f"the ledger cannot be used ({error})", remedy="check the disk") from None
         except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise  # a defect of the caller
             raise BadInput(self.path, f"is no ledger ({error})", "a ledger.sqlite written by anyscope") from None
