@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from anyscope.assay.conditions import CLEAN, Condition, attack_conditions, suite, suites
+from anyscope.attacks import ATTACKS
+from anyscope.corruptions import CORRUPTIONS
+from anyscope.errors import BadInput
+
+
+@pytest.mark.parametrize("key", ["clean", "contrast@3", "pgd@8", "pgd-l2@2", "pgd@0.5", "shift:other data"])
+def test_keys_are_read_back(key):
+    assert Condition.parse(key).key == key
+
+
+def test_parts_of_a_condition():
+    attack = Condition.parse("segpgd-l2@4")
+    assert (attack.kind, attack.name, attack.level, attack.norm, attack.series) == (
+        "attack", "segpgd", 4.0, "l2", "segpgd-l2",
+    )  # fmt: skip
+    assert Condition.parse("charging@2").family == "electron"
+    assert Condition.parse("random_noise@2").family == "control"
+    assert CLEAN.family == CLEAN.series == "clean"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("contrast@6", "1, 2, 3, 4 or 5"),
+        ("contrast@1.5", "1, 2, 3, 4 or 5"),
+        ("contrats@1", "did you mean 'contrast'"),
+        ("contrast-l2@1", "no such name"),
+        ("contrast", "NAME@SEVERITY"),
+        ("Contrast@1", "NAME@SEVERITY"),
+    ],
+)
+def test_wrong_conditions(key, message):
+    with pytest.raises(BadInput, match=message):
+        Condition.parse(key)
+
+
+def test_suites_have_all_corruptions_of_their_family():
+    for family in ("fluorescence", "electron", "digital"):
+        names = {condition.name for condition in suite(family)}
+        assert names == {name for name, kind in CORRUPTIONS.items() if kind.family == family}
+    assert len(suite("full")) == 5 * len(CORRUPTIONS) >= 200
+    assert {condition.level for condition in suite("quick")} == {1.0, 3.0, 5.0}
+    assert suite("none") == ()
+
+
+def test_suites_are_joined():
+    joined = suites("quick, contrast@2,contrast,charging")
+    assert len(joined) == len(set(joined)) == len(suite("quick")) + 2 + 5
+    with pytest.raises(BadInput, match=r"suite 'qick'.*did you mean 'quick'"):
+        suites("qick")
+
+
+def test_the_control_stands_beside_every_norm():
+    keys = [condition.key for condition in attack_conditions(["pgd", "fgsm-l2"], [8])]
+    assert keys == ["pgd@8", "fgsm-l2@8", "random_noise@8", "random_noise-l2@8"]
+    everything = attack_conditions(["all"], [1, 2])
+    assert {condition.name for condition in everything} == set(ATTACKS)
+    assert attack_conditions([]) == ()
+    with pytest.raises(BadInput, match="did you mean 'pgd'"):
+        attack_conditions(["pdg"])
