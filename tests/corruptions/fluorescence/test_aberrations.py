@@ -16,6 +16,7 @@ from anyscope.corruptions.fluorescence.filtering import (
     filter_mirrored,
     gaussian_transfer,
     transfer_of,
+    white_noise_sigma,
 )
 from anyscope.microscope import MICROSCOPES, Optics, point_spread
 
@@ -178,3 +179,24 @@ def test_edges_move_by_the_median_of_the_kernel():
     kernel[3, 5] = 1
     assert edge_shift_px(kernel) == (1, 2)
     assert edge_shift_px(np.ones((3, 3))) == (0, 0)
+
+
+def test_noise_is_measured_beside_objects():
+    random = torch.Generator().manual_seed(0)
+    smooth = tensor(imaged(specimen(), point_spread(OBJECTIVES["organelles"])))
+    noisy = smooth + 0.07 * torch.randn(smooth.shape, generator=random)
+    assert white_noise_sigma(noisy).item() == pytest.approx(0.07, rel=0.1)
+    assert white_noise_sigma(smooth).item() < 0.005
+    assert white_noise_sigma(torch.ones((2, 3, 1, 5, 7))).shape == (2, 3, 1, 1, 1)
+
+
+@pytest.mark.parametrize("name", [*UNIFORM, "spatially_variant_blur", "drift", "stage_vibration"])
+def test_noise_of_real_images_stays_white_and_as_strong(name):
+    random = torch.Generator().manual_seed(0)
+    noise = 0.5 + 0.05 * torch.randn((1, 1, 1, 128, 128), generator=random)
+    after = CORRUPTIONS[name].at(4)(noise, [1]).images[0, 0, 0]
+    assert after.std().item() == pytest.approx(0.05, rel=0.06)
+    plane = after - after.mean()
+    for pair in ((plane[1:], plane[:-1]), (plane[:, 1:], plane[:, :-1]), (plane[1:, 1:], plane[:-1, :-1])):
+        together = torch.corrcoef(torch.stack([side.flatten() for side in pair]))[0, 1]
+        assert abs(together.item()) < 0.05

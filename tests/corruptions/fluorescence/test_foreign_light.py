@@ -54,12 +54,12 @@ def test_haze_is_the_image_and_its_mirror_image_out_of_focus():
 def test_autofluorescence_is_a_lognormal_field_of_its_mean():
     photons = torch.zeros((2, 2, 2, 128, 128))
     light = CORRUPTIONS["autofluorescence"].at(3).light(photons, [0, 1], assume_acquisition(photons))
-    torch.testing.assert_close(light.mean((-2, -1)), torch.full((2, 2, 2), 40.0), rtol=1e-4, atol=0)
+    torch.testing.assert_close(light.mean((-2, -1)), torch.full((2, 2, 2), 20.0), rtol=1e-4, atol=0)
     assert light.min() > 0
     assert torch.equal(light[:, 0], light[:, 1])
     assert not torch.equal(light[:, :, 0], light[:, :, 1])
     deviation = torch.log(light).std(dim=(-2, -1)).mean().item()
-    assert deviation == pytest.approx(1, abs=0.2)
+    assert deviation == pytest.approx(0.6, abs=0.1)
     neighbours = torch.log(light)[0, 0, 0]
     near = torch.corrcoef(torch.stack([neighbours[:, :-1].flatten(), neighbours[:, 1:].flatten()]))[0, 1]
     assert near > 0.95

