@@ -3,9 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.corruptions.fluorescence import assume_acquisition
+from anyscope.corruptions.fluorescence.detector import Binning
 from anyscope.microscope import Camera
 from anyscope.microscope.camera import expected_image
 from tests.corruptions.fluorescence.conftest import QUIET
@@ -109,3 +112,15 @@ def test_hot_pixels_are_few_the_same_everywhere_and_nested():
     assert torch.equal(few[few > 0], many[few > 0])
     assert many[many > 0].mean().item() == pytest.approx(100, rel=0.06)
     assert many[many > 0].std().item() == pytest.approx(100, rel=0.1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 8), st.integers(1, 20), st.integers(1, 20))
+def test_whole_blocks_keep_their_counts_in_images_of_any_shape(factor, height, width):
+    images = torch.rand((1, 1, 1, height, width), generator=torch.Generator().manual_seed(height * 31 + width))
+    result = Binning(factor)(images, [0]).images
+    assert result.shape == images.shape
+    inside = (..., slice(height // factor * factor), slice(width // factor * factor))
+    torch.testing.assert_close(result[inside].sum(), images[inside].sum(), rtol=1e-5, atol=1e-6)
+    assert images.min() - 1e-6 <= result.min()
+    assert result.max() <= images.max() + 1e-6

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import scipy
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from anyscope.corruptions import CORRUPTIONS, warp_images, warp_labels
 from anyscope.corruptions.fluorescence import assume_acquisition
@@ -125,3 +127,15 @@ def test_lines_and_planes_shift_on_their_own():
     assert together.abs().max() < 0.2
     neighbours = torch.corrcoef(torch.stack([lines[0, 1:], lines[0, :-1]]))[0, 1]
     assert abs(neighbours) < 0.2
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=1, max_size=6))
+def test_kernels_of_paths_hold_all_the_light_around_its_mean_place(points):
+    path = np.array(points)
+    kernel = path_kernel(path)
+    half = kernel.shape[0] // 2
+    line = np.arange(-half, half + 1)
+    assert kernel.min() >= 0
+    assert kernel.sum() == pytest.approx(1)
+    assert (kernel.sum(axis=1) @ line, kernel.sum(axis=0) @ line) == pytest.approx(tuple(path.mean(axis=0)), abs=1e-9)

@@ -44,7 +44,7 @@ def transfer_of(kernel: NDArray[np.floating], shape: tuple[int, int]) -> NDArray
     return transfer
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def differential_transfer(reference: Optics, other: Optics, shape: tuple[int, int]) -> torch.Tensor:
     """What turns an image made through the ``reference`` optics into one made through ``other``.
 
