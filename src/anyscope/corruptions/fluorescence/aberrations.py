@@ -2,22 +2,23 @@
 
 The image has been made through the reference optics of its acquisition already. It is filtered by what separates
 these from the aberrated optics, so that the expected photons become those of an image taken through the aberrated ones.
-On real images the filter acts on the image: its noise is blurred with it and none is added.
+On real images the filter acts on the image, and the noise that it takes is put back.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
-from anyscope.corruptions.corruption import Acquisition, Levels
+from anyscope.corruptions.corruption import Acquisition, Corrupted, Levels
 from anyscope.corruptions.fluorescence.acquisition import depth_of_field_um
-from anyscope.corruptions.fluorescence.exposure import FluorescenceCorruption
-from anyscope.corruptions.fluorescence.filtering import differential_transfer, filter_mirrored
+from anyscope.corruptions.fluorescence.exposure import FilterCorruption, FluorescenceCorruption
+from anyscope.corruptions.fluorescence.filtering import differential_transfer, filter_mirrored, noise_taken
+from anyscope.corruptions.randomness import normal_like
 from anyscope.microscope import Optics
 from anyscope.microscope.optics import illumination_profile
 from anyscope.seeding import generator
@@ -38,17 +39,16 @@ def diffracting(optics: Optics) -> Optics:
     return optics.changed(psf="gibson_lanni") if optics.psf == "gaussian" else optics
 
 
-class Aberration(FluorescenceCorruption):
+class Aberration(FilterCorruption):
     """Other optics for the whole field."""
 
     @abstractmethod
     def optics(self, reference: Optics) -> tuple[Optics, Optics]:
         """The reference optics and the aberrated ones, both by a model that can describe the aberration."""
 
-    def light(self, photons: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:  # noqa: ARG002
-        """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
-        shape = (photons.shape[-2], photons.shape[-1])
-        return filter_mirrored(photons, differential_transfer(*self.optics(acquisition.optics), shape))
+    def transfer(self, shape: torch.Size, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:  # noqa: ARG002
+        """See :class:`~anyscope.corruptions.fluorescence.exposure.FilterCorruption`."""
+        return differential_transfer(*self.optics(acquisition.optics), (shape[-2], shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -170,15 +170,31 @@ class SpatiallyVariantBlur(FluorescenceCorruption):
 
     def light(self, photons: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:
         """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
-        shape = (photons.shape[-2], photons.shape[-1])
-        place = _squared_distance(seeds, shape).to(photons)[:, None, None] * (_NODES - 1)
-        start = diffracting(acquisition.optics)
+        place = self._place(photons, seeds)
         blurred = photons * (1 - place).clamp(min=0)
+        for node, transfer in self._nodes(photons.shape, acquisition.optics):
+            blurred = blurred + filter_mirrored(photons, transfer) * (1 - (place - node).abs()).clamp(min=0)
+        return blurred
+
+    def degrade(self, images: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> Corrupted:
+        """See :class:`~anyscope.corruptions.fluorescence.exposure.FilterCorruption`, which does the same."""
+        result = super().degrade(images, seeds, acquisition).images
+        white, place = normal_like(images, seeds, f"{self.name} noise"), self._place(images, seeds)
+        for node, transfer in self._nodes(images.shape, acquisition.optics):
+            result = result + noise_taken(images, transfer, white) * (1 - (place - node).abs()).clamp(min=0)
+        return Corrupted(result)
+
+    def _place(self, images: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
+        """Between which nodes [B, 1, 1, H, W] a pixel lies: 0 where it is sharp, 4 in the farthest corner."""
+        distance = _squared_distance(seeds, (images.shape[-2], images.shape[-1]))
+        return distance.to(images)[:, None, None] * (_NODES - 1)
+
+    def _nodes(self, shape: torch.Size, optics: Optics) -> Iterator[tuple[int, torch.Tensor]]:
+        """The filters at equal steps of defocus."""
+        start = diffracting(optics)
         for node in range(1, _NODES):
             there = defocused(start, self.depths_of_field * node / (_NODES - 1))
-            seen = filter_mirrored(photons, differential_transfer(start, there, shape))
-            blurred = blurred + seen * (1 - (place - node).abs()).clamp(min=0)
-        return blurred
+            yield node, differential_transfer(start, there, (shape[-2], shape[-1]))
 
 
 def _squared_distance(seeds: Sequence[int], shape: tuple[int, int]) -> torch.Tensor:

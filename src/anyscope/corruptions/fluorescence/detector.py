@@ -28,7 +28,7 @@ class ReadNoise(FluorescenceCorruption):
     name = "read_noise"
     summary = "noise of the camera's readout"
     source = "levels ours; CCD 6 electrons by microsim's camera, sCMOS 1 to 2"
-    levels: ClassVar[Levels] = {"electrons": (2.0, 4.0, 6.0, 9.0, 13.0)}
+    levels: ClassVar[Levels] = {"electrons": (2.5, 5.0, 7.0, 11.0, 15.0)}
 
     electrons: float
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 
 from anyscope.corruptions.corruption import Acquisition, Corrupted, Corruption, Family
 from anyscope.corruptions.fluorescence.acquisition import assume_acquisition, full_scale
+from anyscope.corruptions.fluorescence.filtering import filter_mirrored, noise_taken
 from anyscope.corruptions.fluorescence.sensor import expose
-from anyscope.corruptions.randomness import draw_per_image
+from anyscope.corruptions.randomness import draw_per_image, normal_like
 from anyscope.errors import BadInput
 
 Change = tuple[torch.Tensor, torch.Tensor]
@@ -25,8 +27,8 @@ class FluorescenceCorruption(Corruption):
     """A corruption that acts where it does in a microscope, and whose result is another exposure.
 
     *Exact* acquisitions (synthetic images): the expected photons are corrupted, then a camera takes the image anew with
-    noise of its own. *Other* acquisitions (real images): the image itself is read as photons and changed; noise that it
-    has is filtered and dimmed with it, and noise is only *added*, by what is lost or added of the light. Without an
+    noise of its own. *Other* acquisitions (real images): the image itself is read as photons and changed, its noise
+    with it, and noise is only *added*: for light that is lost or added, and for what a filter took. Without an
     acquisition, :func:`~anyscope.corruptions.fluorescence.acquisition.assume_acquisition` is taken.
 
     Values are on the scale of the uncorrupted image and may leave 0..1.
@@ -67,6 +69,30 @@ class FluorescenceCorruption(Corruption):
         change = self.light(acquisition.photons, seeds, acquisition) - acquisition.photons
         field = self.field(images.shape, seeds, images.device)
         return Corrupted(images + in_grey_levels(change, acquisition), field)
+
+
+class FilterCorruption(FluorescenceCorruption):
+    """A filter on the noise-free image.
+
+    The filter of a real image blurs its noise as well. As noise comes after the optics, what the filter took of it is
+    put back: white noise, as strong as it is found in the image.
+    """
+
+    @abstractmethod
+    def transfer(self, shape: torch.Size, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:
+        """The filter for images of ``shape`` [B, C, Z, H, W], as for
+        :func:`~anyscope.corruptions.fluorescence.filtering.filter_mirrored`."""
+
+    def light(self, photons: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:
+        """See :class:`FluorescenceCorruption`."""
+        return filter_mirrored(photons, self.transfer(photons.shape, seeds, acquisition))
+
+    def degrade(self, images: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> Corrupted:
+        """See :class:`FluorescenceCorruption`."""
+        blurred = super().degrade(images, seeds, acquisition)
+        white = normal_like(images, seeds, f"{self.name} noise")
+        lost = noise_taken(images, self.transfer(images.shape, seeds, acquisition), white)
+        return replace(blurred, images=blurred.images + lost)
 
 
 class LightCorruption(FluorescenceCorruption):

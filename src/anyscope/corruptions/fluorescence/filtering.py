@@ -44,7 +44,7 @@ def transfer_of(kernel: NDArray[np.floating], shape: tuple[int, int]) -> NDArray
     return transfer
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def differential_transfer(reference: Optics, other: Optics, shape: tuple[int, int]) -> torch.Tensor:
     """What turns an image made through the ``reference`` optics into one made through ``other``.
 
@@ -71,6 +71,31 @@ def differential_transfer(reference: Optics, other: Optics, shape: tuple[int, in
     ratio = (after * before.conj() + floor) / (np.abs(before) ** 2 + floor)
     ratio /= np.maximum(np.abs(ratio), 1)
     return torch.from_numpy(ratio.astype(np.complex64))
+
+
+def white_noise_sigma(images: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of white noise in each plane, [B, C, Z, 1, 1] of images [B, C, Z, H, W].
+
+    The median of the absolute diagonal details of the finest Haar wavelet over 0.6745, which objects hardly touch
+    (Donoho and Johnstone 1994, Biometrika 81:425).
+    """
+    height, width = (length - length % 2 for length in images.shape[-2:])
+    even = images[..., :height, :width]
+    across = even[..., 0::2] - even[..., 1::2]
+    details = (across[..., 0::2, :] - across[..., 1::2, :]) / 2
+    return (details.abs().flatten(-2).median(dim=-1).values / 0.6745)[..., None, None]
+
+
+def noise_taken(images: torch.Tensor, transfer: torch.Tensor, white: torch.Tensor) -> torch.Tensor:
+    """The noise that a filter took from noisy images: added to the filtered ones, it makes their noise white again.
+
+    Args:
+        images: [B, C, Z, H, W]; how strong their noise is, is measured by :func:`white_noise_sigma`.
+        transfer: The filter.
+        white: Standard normal numbers of their shape.
+    """
+    share = (1 - transfer.abs().square()).clamp(min=0).sqrt()
+    return white_noise_sigma(images) * filter_mirrored(white, share)
 
 
 def edge_shift_px(kernel: NDArray[np.floating]) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import pi
 from typing import ClassVar
 
 import torch
@@ -16,6 +17,9 @@ from anyscope.corruptions.randomness import draw_per_image, uniform_numbers
 
 _HAZE_SIGMA_PX = 12.0
 _AUTOFLUORESCENCE_SIGMAS_PX = (3.0, 12.0)
+# White noise under a Gaussian of width sigma keeps 1 / (4 pi sigma^2) of its variance; the logarithm of the light shall
+# have a standard deviation of 0.6, half its variance from either size of clouds.
+_SPREAD = 0.6 * (4 * pi / 2) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class OutOfFocusHaze(LightCorruption):
 
 @dataclass(frozen=True)
 class Autofluorescence(LightCorruption):
-    """Uneven light of the specimen itself: a log-normal field of clouds of 3 and 12 pixels, of mean 1.
+    """Uneven light of the specimen itself: a log-normal field of clouds of 3 and 12 pixels.
 
     Args:
         level: Its mean, relative to the photons between the grey levels 0 and 1.
@@ -76,7 +80,7 @@ class Autofluorescence(LightCorruption):
     name = "autofluorescence"
     summary = "clouds of light that the dye did not make"
     source = "ours"
-    levels: ClassVar[Levels] = {"level": (0.1, 0.2, 0.4, 0.7, 1.2)}
+    levels: ClassVar[Levels] = {"level": (0.05, 0.1, 0.2, 0.35, 0.6)}
 
     level: float
 
@@ -115,9 +119,6 @@ def _clouds(photons: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
             photons.device,
             lambda random: torch.randn(shape, generator=random, device=photons.device),
         )
-        # White noise under a Gaussian of width sigma keeps 1 / (4 pi sigma^2) of its variance.
-        clouds = (
-            clouds + filter_mirrored(white, gaussian_transfer(sigma, size)) * (4 * torch.pi) ** 0.5 * sigma * 0.5**0.5
-        )
+        clouds = clouds + filter_mirrored(white, gaussian_transfer(sigma, size)) * sigma * _SPREAD
     light = torch.exp(clouds)
     return light / light.mean(dim=(-2, -1), keepdim=True)

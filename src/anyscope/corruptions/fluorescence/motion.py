@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from anyscope.corruptions.corruption import Acquisition, Levels
-from anyscope.corruptions.fluorescence.exposure import FluorescenceCorruption
-from anyscope.corruptions.fluorescence.filtering import filter_mirrored, transfer_of
+from anyscope.corruptions.fluorescence.exposure import FilterCorruption, FluorescenceCorruption
+from anyscope.corruptions.fluorescence.filtering import transfer_of
 from anyscope.corruptions.randomness import draw_per_image, uniform_numbers
 from anyscope.corruptions.warping import warp_images
 
@@ -23,17 +23,8 @@ _ELLIPSE = 0.25
 _CPU = torch.device("cpu")
 
 
-class _MovingSpecimen(FluorescenceCorruption):
-    """Light seen through a field of displacements."""
-
-    def light(self, photons: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:  # noqa: ARG002
-        """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
-        field = self.field(photons.shape, seeds, photons.device)
-        return photons if field is None else warp_images(photons, field)
-
-
 @dataclass(frozen=True)
-class Drift(_MovingSpecimen):
+class Drift(FilterCorruption):
     """A specimen that drifts: each plane is smeared along its way, and the planes of a stack are shifted.
 
     The direction is random. The way of a plane is a bow around the place that its labels have; the shift grows evenly
@@ -53,15 +44,18 @@ class Drift(_MovingSpecimen):
     smear_px: float
     shift_px: float
 
+    def transfer(self, shape: torch.Size, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:  # noqa: ARG002
+        """See :class:`~anyscope.corruptions.fluorescence.exposure.FilterCorruption`."""
+        time = np.linspace(-0.5, 0.5, _SAMPLES)
+        # The bow's mean is taken off, so that the centre of the way is where the labels are.
+        along, aside = self.smear_px * time, self.smear_px * _BOW * (time**2 - np.mean(time**2))
+        return smearing([_turned(along, aside, angle) for angle in _angles(seeds, self.name)], shape)
+
     def light(self, photons: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:
         """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
-        time = np.linspace(-0.5, 0.5, _SAMPLES)
-        paths = []
-        for angle in _angles(seeds, self.name):
-            # The bow's mean is taken off, so that the centre of the way is where the labels are.
-            along, aside = time, _BOW * (time**2 - np.mean(time**2))
-            paths.append(_turned(self.smear_px * along, self.smear_px * aside, angle))
-        return super().light(smear(photons, paths), seeds, acquisition)
+        smeared = super().light(photons, seeds, acquisition)
+        field = self.field(photons.shape, seeds, photons.device)
+        return smeared if field is None else warp_images(smeared, field)
 
     def field(self, shape: torch.Size, seeds: Sequence[int], device: torch.device) -> torch.Tensor | None:
         """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
@@ -75,7 +69,7 @@ class Drift(_MovingSpecimen):
 
 
 @dataclass(frozen=True)
-class StageVibration(FluorescenceCorruption):
+class StageVibration(FilterCorruption):
     """A stage that swings many times during the exposure, on a narrow ellipse of random direction.
 
     Args:
@@ -89,15 +83,15 @@ class StageVibration(FluorescenceCorruption):
 
     amplitude_px: float
 
-    def light(self, photons: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:  # noqa: ARG002
-        """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
+    def transfer(self, shape: torch.Size, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:  # noqa: ARG002
+        """See :class:`~anyscope.corruptions.fluorescence.exposure.FilterCorruption`."""
         phase = 2 * pi * (np.arange(_SAMPLES) + 0.5) / _SAMPLES
         along, aside = self.amplitude_px * np.cos(phase), _ELLIPSE * self.amplitude_px * np.sin(phase)
-        return smear(photons, [_turned(along, aside, angle) for angle in _angles(seeds, self.name)])
+        return smearing([_turned(along, aside, angle) for angle in _angles(seeds, self.name)], shape)
 
 
 @dataclass(frozen=True)
-class ScanLineJitter(_MovingSpecimen):
+class ScanLineJitter(FluorescenceCorruption):
     """Lines of a scanning microscope that start too early or too late; labels follow.
 
     All channels are scanned at once.
@@ -113,20 +107,26 @@ class ScanLineJitter(_MovingSpecimen):
 
     sigma_px: float
 
+    def light(self, photons: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> torch.Tensor:  # noqa: ARG002
+        """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
+        return warp_images(photons, self._field(photons.shape, seeds, photons.device))
+
     def field(self, shape: torch.Size, seeds: Sequence[int], device: torch.device) -> torch.Tensor | None:
         """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
+        return self._field(shape, seeds, device)
+
+    def _field(self, shape: torch.Size, seeds: Sequence[int], device: torch.device) -> torch.Tensor:
         lines = (shape[2], shape[3], 1)
         drawn = draw_per_image(seeds, self.name, _CPU, lambda random: torch.randn(lines, generator=random))
         across = (self.sigma_px * drawn).to(device).expand(-1, -1, -1, shape[4])
         return torch.stack([torch.zeros_like(across), across], dim=1)
 
 
-def smear(images: torch.Tensor, paths: Sequence[NDArray[np.float64]]) -> torch.Tensor:
-    """Images [B, C, Z, H, W] whose points move on ``paths``, one for each image: (n, 2) positions (y, x) in pixels that
-    are passed at equal times."""
-    shape = (images.shape[-2], images.shape[-1])
-    transfers = np.stack([transfer_of(path_kernel(path), shape) for path in paths])
-    return filter_mirrored(images, torch.from_numpy(transfers.astype(np.complex64))).clamp_(min=0)
+def smearing(paths: Sequence[NDArray[np.float64]], shape: torch.Size) -> torch.Tensor:
+    """Filters [B, 2 H, W + 1] of points that move on ``paths``, one for each image: (n, 2) positions (y, x) in pixels
+    that are passed at equal times."""
+    transfers = np.stack([transfer_of(path_kernel(path), (shape[-2], shape[-1])) for path in paths])
+    return torch.from_numpy(transfers.astype(np.complex64))
 
 
 def path_kernel(path: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,8 @@ from anyscope.corruptions.corruption import Acquisition, Corrupted, Levels
 from anyscope.corruptions.fluorescence.acquisition import full_scale, to_scale
 from anyscope.corruptions.fluorescence.exposure import Change, LightCorruption, in_grey_levels
 from anyscope.corruptions.randomness import normal_like
-from anyscope.microscope import expose_to_snr
+from anyscope.errors import BadInput
+from anyscope.microscope import expose_to_snr, snr
 from anyscope.microscope.camera import expected_image, take_image
 from anyscope.microscope.optics import illumination_profile
 from anyscope.seeding import generator
@@ -23,9 +24,9 @@ from anyscope.seeding import generator
 class PhotonLoss(LightCorruption):
     """Less light: a shorter exposure or a dimmer dye.
 
-    With an exact acquisition and its foreground, every plane gets exactly the ``snr`` that its light can give, by the
-    definition of :mod:`anyscope.microscope.exposure`; but never more light than it had. Planes without foreground or
-    background have no SNR, and real images no known one: these keep the share ``kept`` of their photons. Shot noise is
+    With an exact acquisition and its foreground, every plane gets exactly the ``snr``, by the definition of
+    :mod:`anyscope.microscope.exposure`; but never more light than it had. Planes without foreground, background or
+    contrast have no SNR, and real images no known one: these keep the share ``kept`` of their photons. Shot noise is
     added to real images, and what their read noise lost by dimming.
 
     Args:
@@ -73,12 +74,14 @@ class PhotonLoss(LightCorruption):
         camera = acquisition.camera
         side = camera.binning
         relative = (photons.repeat(side, 0).repeat(side, 1) / side**2).astype(np.float32)
-        bright = foreground.any() and not foreground.all()
-        expected = expected_image(camera, relative)
-        if not bright or expected[foreground].mean() <= expected[~foreground].mean():
+        try:
+            full = take_image(camera, relative, random)
+            if snr(full, foreground, ~foreground, expected_image(camera, relative)) <= self.snr:
+                return full
+            exposure = expose_to_snr(camera, relative, foreground, self.snr, random)
+        except BadInput:  # no foreground, no background, no contrast
             return take_image(camera, relative * np.float32(self.kept), random)
-        exposure = expose_to_snr(camera, relative, foreground, self.snr, random)
-        return exposure.image if exposure.light <= 1 else take_image(camera, relative, random)
+        return exposure.image
 
 
 @dataclass(frozen=True)
