@@ -1,6 +1,8 @@
-"""Filters of planes: Gaussian blur and convolution, fast on CPU and GPU."""
+"""Filters of planes, fast on CPU and GPU."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -37,13 +39,28 @@ def gaussian_kernel(sigma_px: float, truncate: float = 4.0) -> torch.Tensor:
     return (kernel / kernel.sum()).float()
 
 
-def convolve(images: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-    """Planes [B, C, Z, H, W] convolved with a kernel [h, w] of odd sides, through Fourier space; beyond the edge the
-    last pixel is repeated."""
-    height, width = kernel.shape
-    padded = extended(images, height // 2, width // 2)
-    shape = _fast_shape(padded)
-    return _filtered(padded, torch.fft.rfft2(kernel.to(images.device), s=shape), shape, height, width)
+def disk_blur(images: torch.Tensor, radius_px: float) -> torch.Tensor:
+    """Mean over the pixels whose centres are within ``radius_px``, without padding: [B, C, Z, H - 2r, W - 2r] with the
+    whole part ``r`` of the radius. A disk is a stack of runs of pixels, whose sums are differences of running sums."""
+    reach = int(radius_px)
+    height, width = (length - 2 * reach for length in images.shape[-2:])
+    mean = images.mean(dim=(-2, -1), keepdim=True)  # without it running sums grow and lose digits
+    running = F.pad((images - mean).cumsum_(-1), (1, 0))
+    total = torch.zeros((*images.shape[:-2], height, width), device=images.device, dtype=images.dtype)
+    area = 0
+    for row in range(reach + 1):
+        half = int(math.sqrt(radius_px**2 - row**2))
+        rows = running.narrow(-2, reach - row, height)
+        if row:
+            rows = rows + running.narrow(-2, reach + row, height)
+        total.add_(rows.narrow(-1, reach + half + 1, width)).sub_(rows.narrow(-1, reach - half, width))
+        area += (2 * half + 1) * (2 if row else 1)
+    return total.div_(area).add_(mean)
+
+
+def shifted_sums(padded: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    """A short kernel along y and along x, without padding."""
+    return _weighted_shifts(_weighted_shifts(padded, kernel, -2), kernel, -1)
 
 
 def extended(images: torch.Tensor, rows: int, columns: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from anyscope.corruptions.corruption import Corrupted, Corruption, Levels
 from anyscope.corruptions.digital.noise import IMAGENET_C
-from anyscope.corruptions.filters import convolve, extended, gaussian_blur, gaussian_kernel
+from anyscope.corruptions.filters import disk_blur, extended, gaussian_blur, gaussian_kernel, shifted_sums
 from anyscope.corruptions.planes import plane_numbers
 
 LARGEST_ANGLE_DEG = 45.0
@@ -61,17 +61,11 @@ class DefocusBlur(Corruption):
 
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:  # noqa: ARG002
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
-        return Corrupted(convolve(images, self.kernel()).clamp_(0, 1))
-
-    def kernel(self) -> torch.Tensor:
-        """The softened disk [n, n], of unit sum."""
         rim = 1 if self.radius_px <= 8 else 2  # the softening is cut at 3 or 5 pixels in the published code
-        reach = math.ceil(self.radius_px) + rim
-        position = torch.arange(-reach, reach + 1, dtype=torch.float32)
-        disk = (position[:, None] ** 2 + position**2 <= self.radius_px**2).float()
         soft = gaussian_kernel(self.rim_sigma_px, (rim + 0.4) / self.rim_sigma_px)
-        disk = F.conv2d(disk[None, None], torch.outer(soft, soft)[None, None], padding=rim)[0, 0]
-        return disk / disk.sum()
+        reach = int(self.radius_px) + rim
+        disk = disk_blur(extended(images, reach, reach), self.radius_px)
+        return Corrupted(shifted_sums(disk, soft).clamp_(0, 1))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 from anyscope.corruptions.corruption import Corrupted, Corruption, Levels
 from anyscope.corruptions.digital.noise import IMAGENET_C
 from anyscope.corruptions.filters import gaussian_blur
-from anyscope.corruptions.randomness import draw_per_image
 from anyscope.corruptions.warping import warp_images
+from anyscope.corruptions.words import WORD, random_words
 
 SIGMA_OF_SIDE = 0.01
 LARGEST_OF_SIDE = 0.005
@@ -48,10 +48,8 @@ class ElasticTransform(Corruption):
         rows, columns = (math.ceil(TRUNCATE * sigma) for sigma in sigma_px)
         # noise beyond the edges, so that displacements at the edges are not larger than elsewhere
         shape = (2, depth, height + 2 * rows, width + 2 * columns)
-        noise = draw_per_image(
-            seeds, self.name, device, lambda random: torch.rand(shape, generator=random, device=device)
-        )
-        smooth = gaussian_blur(noise.mul_(2).sub_(1), sigma_px, TRUNCATE)
+        noise = random_words(shape, seeds, self.name, device).to(images.dtype).mul_(2 / (WORD - 1)).sub_(1)
+        smooth = gaussian_blur(noise, sigma_px, TRUNCATE)
         field = smooth[..., rows : rows + height, columns : columns + width].contiguous()
         field[:, 0] *= self.gain * LARGEST_OF_SIDE * height
         field[:, 1] *= self.gain * LARGEST_OF_SIDE * width

@@ -10,7 +10,8 @@ import torch
 
 from anyscope.corruptions.corruption import Corrupted, Corruption, Levels
 from anyscope.corruptions.counting import poisson_like
-from anyscope.corruptions.randomness import normal_like, uniform_like
+from anyscope.corruptions.randomness import normal_like
+from anyscope.corruptions.words import WORD, random_words
 
 IMAGENET_C = "ImageNet-C: Hendrycks, Dietterich, ICLR 2019, arXiv 1903.12261"
 
@@ -75,9 +76,10 @@ class ImpulseNoise(Corruption):
 
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
-        lot = uniform_like(images, seeds, self.name)
-        salted = images.masked_fill(lot > 1 - self.fraction / 2, 1)
-        return Corrupted(salted.masked_fill_(lot < self.fraction / 2, 0))
+        lot = random_words(images.shape[1:], seeds, self.name, images.device)
+        half = round(self.fraction / 2 * WORD)
+        # 0 below one half of the fraction, 1 from the other on, and the image in between
+        return Corrupted(torch.where(lot < half, 0.0, torch.where(lot >= WORD - half, 1.0, images)))
 
 
 @dataclass(frozen=True)
