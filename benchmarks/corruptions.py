@@ -40,7 +40,9 @@ def main() -> None:
     from tests.corruptions.digital.peer import COMMON, load_peer
 
     from anyscope.corruptions import CORRUPTIONS
+    from anyscope.running.memory import keep_freed_memory
 
+    keep_freed_memory()  # as in all of anyscope's work on the CPU; both sides gain
     warnings.simplefilter("ignore")  # of imagecorruptions
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 
 from anyscope.corruptions.corruption import Corrupted, Corruption, Levels
 from anyscope.corruptions.counting import poisson_like
@@ -77,9 +78,10 @@ class ImpulseNoise(Corruption):
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
         lot = random_words(images.shape[1:], seeds, self.name, images.device)
-        half = round(self.fraction / 2 * WORD)
-        # 0 below one half of the fraction, 1 from the other on, and the image in between
-        return Corrupted(torch.where(lot < half, 0.0, torch.where(lot >= WORD - half, 1.0, images)))
+        # words at either end are hits: what shrinking leaves of them is at least 1/2, and 0 of the others
+        spared = (1 - self.fraction) * WORD / 2
+        hit = F.softshrink(lot.to(images.dtype).sub_((WORD - 1) / 2), round(spared))
+        return Corrupted(hit.mul_(4).add_(images).clamp_(0, 1))
 
 
 @dataclass(frozen=True)
