@@ -1,4 +1,4 @@
-"""Filters of planes: Gaussian blur and convolution, fast on CPU and GPU."""
+"""Filters of planes, fast on CPU and GPU."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ def gaussian_blur(images: torch.Tensor, sigma_px: float | tuple[float, float], t
         truncate: Where the kernel ends, in standard deviations.
     """
     sigma_y, sigma_x = sigma_px if isinstance(sigma_px, tuple) else (sigma_px, sigma_px)
-    vertical = gaussian_kernel(sigma_y, truncate).to(images.device)
-    horizontal = gaussian_kernel(sigma_x, truncate).to(images.device)
-    padded = extended(images, len(vertical) // 2, len(horizontal) // 2)
+    padded = extended(images, *(gaussian_radius(sigma, truncate) for sigma in (sigma_y, sigma_x)))
+    return gaussian_inside(padded, (sigma_y, sigma_x), truncate)
+
+
+def gaussian_inside(images: torch.Tensor, sigma_px: tuple[float, float], truncate: float = 4.0) -> torch.Tensor:
+    """The same without anything beyond the edges: smaller by the radius of the kernel on all sides."""
+    vertical, horizontal = (gaussian_kernel(sigma, truncate).to(images.device) for sigma in sigma_px)
     if max(len(vertical), len(horizontal)) // 2 <= SHORT_RADIUS:
-        return _weighted_shifts(_weighted_shifts(padded, vertical, -2), horizontal, -1)
-    shape = _fast_shape(padded)
+        return _weighted_shifts(_weighted_shifts(images, vertical, -2), horizontal, -1)
+    shape = fast_shape(images)
     gain = torch.fft.fft(vertical, shape[0])[:, None] * torch.fft.rfft(horizontal, shape[1])
-    return _filtered(padded, gain, shape, len(vertical), len(horizontal))
+    return filtered(images, gain, shape, (len(vertical), len(horizontal)))
+
+
+def gaussian_radius(sigma_px: float, truncate: float = 4.0) -> int:
+    """Pixels to either side of the middle of a sampled Gaussian."""
+    return int(truncate * sigma_px + 0.5)
 
 
 def gaussian_kernel(sigma_px: float, truncate: float = 4.0) -> torch.Tensor:
     """A sampled Gaussian of unit sum."""
-    radius = int(truncate * sigma_px + 0.5)
+    radius = gaussian_radius(sigma_px, truncate)
     position = torch.arange(-radius, radius + 1, dtype=torch.float64)
     kernel = torch.exp(-0.5 * (position / sigma_px) ** 2)
     return (kernel / kernel.sum()).float()
-
-
-def convolve(images: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-    """Planes [B, C, Z, H, W] convolved with a kernel [h, w] of odd sides, through Fourier space; beyond the edge the
-    last pixel is repeated."""
-    height, width = kernel.shape
-    padded = extended(images, height // 2, width // 2)
-    shape = _fast_shape(padded)
-    return _filtered(padded, torch.fft.rfft2(kernel.to(images.device), s=shape), shape, height, width)
 
 
 def extended(images: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
@@ -72,16 +72,23 @@ def _weighted_shifts(images: torch.Tensor, kernel: torch.Tensor, axis: int) -> t
     return total
 
 
-def _fast_shape(images: torch.Tensor) -> tuple[int, int]:
+def fast_shape(images: torch.Tensor) -> tuple[int, int]:
     """Lengths at least those of the planes of which Fourier transforms are quick."""
     height, width = images.shape[-2:]
     return int(next_fast_len(height, real=True)), int(next_fast_len(width, real=True))
 
 
-def _filtered(
-    padded: torch.Tensor, gain: torch.Tensor, shape: tuple[int, int], kernel_height: int, kernel_width: int
+def filtered(
+    images: torch.Tensor, gain: torch.Tensor, shape: tuple[int, int], kernel_shape: tuple[int, int]
 ) -> torch.Tensor:
-    """The part of a circular convolution that the padding has kept from wrapping round."""
-    height, width = padded.shape[-2:]
-    result: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(padded, s=shape).mul_(gain), s=shape)
-    return result[..., kernel_height - 1 : height, kernel_width - 1 : width].contiguous()
+    """Planes convolved with a kernel of odd sides, where the kernel fits in: smaller by its radius on all sides.
+
+    Args:
+        images: [B, C, Z, H, W].
+        gain: The kernel's ``rfft2`` at ``shape``.
+        shape: Height and width of the transforms, at least those of the planes.
+        kernel_shape: Height and width of the kernel.
+    """
+    height, width = images.shape[-2:]
+    result: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(images, s=shape).mul_(gain), s=shape)
+    return result[..., kernel_shape[0] - 1 : height, kernel_shape[1] - 1 : width].contiguous()

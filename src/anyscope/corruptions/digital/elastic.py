@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,9 +10,9 @@ import torch
 
 from anyscope.corruptions.corruption import Corrupted, Corruption, Levels
 from anyscope.corruptions.digital.noise import IMAGENET_C
-from anyscope.corruptions.filters import gaussian_blur
-from anyscope.corruptions.randomness import draw_per_image
+from anyscope.corruptions.filters import gaussian_inside, gaussian_radius
 from anyscope.corruptions.warping import warp_images
+from anyscope.corruptions.words import WORD, random_words
 
 SIGMA_OF_SIDE = 0.01
 LARGEST_OF_SIDE = 0.005
@@ -45,14 +44,11 @@ class ElasticTransform(Corruption):
         device = images.device
         depth, height, width = images.shape[2:]
         sigma_px = (SIGMA_OF_SIDE * height, SIGMA_OF_SIDE * width)
-        rows, columns = (math.ceil(TRUNCATE * sigma) for sigma in sigma_px)
-        # noise beyond the edges, so that displacements at the edges are not larger than elsewhere
-        shape = (2, depth, height + 2 * rows, width + 2 * columns)
-        noise = draw_per_image(
-            seeds, self.name, device, lambda random: torch.rand(shape, generator=random, device=device)
-        )
-        smooth = gaussian_blur(noise.mul_(2).sub_(1), sigma_px, TRUNCATE)
-        field = smooth[..., rows : rows + height, columns : columns + width].contiguous()
+        rows, columns = (2 * gaussian_radius(sigma, TRUNCATE) for sigma in sigma_px)
+        # noise beyond the edges, so that displacements at the edges are as large as elsewhere
+        words = random_words((2, depth, height + rows, width + columns), seeds, self.name, device)
+        noise = words.to(images.dtype).mul_(2 / (WORD - 1)).sub_(1)
+        field = gaussian_inside(noise, sigma_px, TRUNCATE)
         field[:, 0] *= self.gain * LARGEST_OF_SIDE * height
         field[:, 1] *= self.gain * LARGEST_OF_SIDE * width
         return Corrupted(warp_images(images, field).clamp_(0, 1), field)

@@ -11,7 +11,7 @@ import torch
 from anyscope.corruptions.corruption import Corrupted, Corruption, Levels
 from anyscope.corruptions.digital.noise import IMAGENET_C
 from anyscope.corruptions.filters import gaussian_blur
-from anyscope.corruptions.randomness import draw_per_image
+from anyscope.corruptions.words import random_words
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,15 @@ class GlassBlur(Corruption):
 
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
-        batch, channels, depth, height, width = images.shape
+        channels, depth, height, width = images.shape[1:]
         device, reach, passes = images.device, int(self.reach_px), int(self.passes)
-        words = depth * passes * height * width * 2
-        bits = draw_per_image(seeds, self.name, device, lambda random: _random_words(words, random, device))
-        steps = (bits % (2 * reach) - reach).reshape(batch, depth, passes, height * width, 2)
+        words = random_words((depth, passes, height * width, 2), seeds, self.name, device)
+        steps = words % (2 * reach) - reach
         blurred = gaussian_blur(images, self.sigma_px).flatten(-2)
         for turn in range(passes):
             source = _sources(steps[:, :, turn, :, 0], steps[:, :, turn, :, 1], (height, width), reach)
             blurred = blurred.gather(-1, source[:, None].expand(-1, channels, -1, -1))
         return Corrupted(gaussian_blur(blurred.reshape(images.shape), self.sigma_px).clamp_(0, 1))
-
-
-def _random_words(count: int, random: torch.Generator, device: torch.device) -> torch.Tensor:
-    """``count`` evenly distributed 15-bit numbers, four of each number drawn."""
-    drawn = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(generator=random)
-    return drawn.view(torch.int16)[:count].bitwise_and_(0x7FFF)
 
 
 def _sources(down: torch.Tensor, right: torch.Tensor, shape: tuple[int, int], reach: int) -> torch.Tensor:

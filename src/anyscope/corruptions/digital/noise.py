@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 
 from anyscope.corruptions.corruption import Corrupted, Corruption, Levels
 from anyscope.corruptions.counting import poisson_like
-from anyscope.corruptions.randomness import normal_like, uniform_like
+from anyscope.corruptions.randomness import normal_like
+from anyscope.corruptions.words import WORD, random_words
 
 IMAGENET_C = "ImageNet-C: Hendrycks, Dietterich, ICLR 2019, arXiv 1903.12261"
 
@@ -75,9 +77,11 @@ class ImpulseNoise(Corruption):
 
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
-        lot = uniform_like(images, seeds, self.name)
-        salted = images.masked_fill(lot > 1 - self.fraction / 2, 1)
-        return Corrupted(salted.masked_fill_(lot < self.fraction / 2, 0))
+        lot = random_words(images.shape[1:], seeds, self.name, images.device)
+        # words at either end are hits: what shrinking leaves of them is at least 1/2, and 0 of the others
+        spared = (1 - self.fraction) * WORD / 2
+        hit = F.softshrink(lot.to(images.dtype).sub_((WORD - 1) / 2), round(spared))
+        return Corrupted(hit.mul_(4).add_(images).clamp_(0, 1))
 
 
 @dataclass(frozen=True)

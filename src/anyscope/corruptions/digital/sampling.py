@@ -57,9 +57,14 @@ class Pixelate(Corruption):
 
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:  # noqa: ARG002
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
+        height, width = images.shape[-2:]
+        small = images
         for axis in (-2, -1):
-            images = _box_means(images, axis, max(1, int(images.shape[axis] * self.scale)))
-        return Corrupted(images.clamp(0, 1))
+            small = _box_means(small, axis, max(1, int(images.shape[axis] * self.scale)))
+        rows, columns = (
+            _boxes(side, few, images.device) for side, few in zip((height, width), small.shape[-2:], strict=True)
+        )
+        return Corrupted(small.index_select(-1, columns).index_select(-2, rows).clamp_(0, 1))
 
 
 @dataclass(frozen=True)
@@ -88,17 +93,19 @@ class Resampling(Corruption):
 
 
 def _box_means(images: torch.Tensor, axis: int, boxes: int) -> torch.Tensor:
-    """Every pixel along ``axis`` becomes the mean of the box that its centre is in; a box holds the pixels whose
-    centres are in it."""
+    """Means along ``axis`` over boxes of equal width; a box holds the pixels whose centres are in it."""
     length = images.shape[axis]
     edges = np.floor(np.arange(boxes + 1) * length / boxes + 0.5).astype(np.int64)
     sizes = np.diff(edges)
-    total: torch.Tensor | None = None
+    total = torch.zeros((), device=images.device)
     for place in range(int(sizes.max())):
         index = torch.from_numpy(np.minimum(edges[:-1] + place, length - 1)).to(images.device)
         weight = torch.from_numpy((place < sizes) / sizes).to(images.device, images.dtype)
-        part = images.index_select(axis, index) * (weight[:, None] if axis == -2 else weight)
-        total = part if total is None else total.add_(part)
-    assert total is not None
-    box = (np.arange(length) + 0.5) * boxes / length
-    return total.index_select(axis, torch.from_numpy(box.astype(np.int64)).to(images.device))
+        total = total + images.index_select(axis, index) * (weight[:, None] if axis == -2 else weight)
+    return total
+
+
+def _boxes(length: int, boxes: int, device: torch.device) -> torch.Tensor:
+    """The box that the centre of every pixel is in."""
+    place = ((np.arange(length) + 0.5) * boxes / length).astype(np.int64)
+    return torch.from_numpy(place).to(device)

@@ -50,8 +50,9 @@ class Curtaining(Corruption):
 def wedge(height: int, width: int) -> torch.Tensor:
     """Which of the frequencies [height, width // 2 + 1] of ``rfft2`` are those of curtains."""
     vertical, horizontal = torch.fft.fftfreq(height)[:, None].abs(), torch.fft.rfftfreq(width)
-    narrow: torch.Tensor = vertical <= math.tan(math.radians(HALF_WEDGE_DEG)) * horizontal
-    return narrow & (horizontal >= max(1 / COARSEST_STRIPE_PX, 1 / width))
+    narrow = vertical <= math.tan(math.radians(HALF_WEDGE_DEG)) * horizontal
+    kept: torch.Tensor = narrow & (horizontal >= max(1 / COARSEST_STRIPE_PX, 1 / width))
+    return kept
 
 
 @dataclass(frozen=True)

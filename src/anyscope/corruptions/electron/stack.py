@@ -19,7 +19,7 @@ def chosen_sections(images: torch.Tensor, seeds: Sequence[int], stream: str, pro
     several, never all."""
     [lot] = plane_numbers(seeds, stream, images, 1)
     lot = lot[..., 0, 0]
-    chosen = (lot < probability).scatter_(1, lot.argmin(dim=1, keepdim=True), True)
+    chosen: torch.Tensor = (lot < probability).scatter_(1, lot.argmin(dim=1, keepdim=True), True)
     if lot.shape[1] > 1:
         chosen.scatter_(1, lot.argmax(dim=1, keepdim=True), False)
     return chosen

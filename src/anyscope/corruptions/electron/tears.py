@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -91,18 +92,15 @@ class Crack(Corruption):
         y, x = rows_and_columns(images)
         along_y, along_x = torch.sin(math.pi * turn), torch.cos(math.pi * turn)
         reach = math.hypot(height, width) / 2
-        aside = torch.stack([(offset - 0.5) * 0.3 * shorter_side(images) for offset in offsets])
-        # coordinates along and across the crack, in which it is a curve of one value
-        along = (y * along_y + x * along_x + reach) / (2 * reach) * CRACK_BENDS
-        across = x * along_y - y * along_x
-        segment = along.long().clamp_(0, CRACK_BENDS - 1)
-        flat = aside[..., 0, 0].permute(1, 2, 0)
-        index = segment.flatten(-2)
-        begin, end = (torch.gather(flat, -1, index + step).reshape(segment.shape) for step in (0, 1))
-        centre = torch.lerp(begin, end, along - segment)
-        slope = (end - begin) * CRACK_BENDS / (2 * reach)
-        distance = (across - centre).abs() / torch.sqrt(1 + slope**2)
-        valid = distance > min(self.width_px, shorter_side(images) / 8) / 2
+        aside = [(offset - 0.5) * 0.3 * shorter_side(images) for offset in offsets]
+        along, across = y * along_y + x * along_x, x * along_y - y * along_x
+        length = 2 * reach / CRACK_BENDS
+        squared = torch.full_like(along, math.inf)
+        for bend, (begin, end) in enumerate(pairwise(aside)):
+            past, beside, rise = along + reach - bend * length, across - begin, end - begin
+            share = ((past * length + beside * rise) / (length**2 + rise**2)).clamp_(0, 1)
+            squared = torch.minimum(squared, (past - share * length) ** 2 + (beside - share * rise) ** 2)
+        valid = squared.sqrt_() > min(self.width_px, shorter_side(images) / 8) / 2
         return Corrupted(images.masked_fill(~valid[:, None], RESIN_GREY), valid=valid)
 
 
