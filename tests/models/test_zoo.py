@@ -36,8 +36,10 @@ def test_entries_say_what_they_are(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_stored_description_is_true(name):
+def test_the_stored_description_is_true(name, monkeypatch):
     """Where this fails: ``python -m anyscope.models.description`` writes the table anew."""
+    for draw in ("uniform_", "normal_", "erfinv_"):  # slow, and the weights do not matter
+        monkeypatch.setattr(torch.Tensor, draw, lambda tensor, *_, **__: tensor.zero_())
     assert asdict(DESCRIBED[name]) == json.loads(json.dumps(asdict(describe_model(name))))
     assert DESCRIBED[name].arguments.keys() == MODELS[name].arguments.model_fields.keys()
 

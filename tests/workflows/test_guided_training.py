@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
+from tests.workflows.conftest import tiny
 
 import anyscope
 from anyscope.models import build_segmenter, load_segmenter
-from tests.workflows.conftest import tiny
 
 
 def test_auxiliary_heads_are_trained_and_saved(blobs, tmp_path):
