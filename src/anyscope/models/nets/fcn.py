@@ -94,9 +94,10 @@ def _pretrained(in_channels: int, out_channels: int, arguments: FCNArguments) ->
     donor, origin = vgg.imagenet("fcn8s", in_channels, arguments.width, arguments.norm)
     net = FCN8s(in_channels, out_channels, arguments)
     vgg.take_over(net.stages, donor)
-    if arguments.classifier == 4096:
-        net.classifier[0].load_state_dict(donor.pre_logits.fc1.state_dict())  # type: ignore[union-attr]
-        net.classifier[3].load_state_dict(donor.pre_logits.fc2.state_dict())  # type: ignore[union-attr]
+    first, second = donor.get_submodule("pre_logits.fc1"), donor.get_submodule("pre_logits.fc2")
+    if arguments.classifier == first.out_channels:  # 4096: the fully connected layers as convolutions
+        net.classifier[0].load_state_dict(first.state_dict())
+        net.classifier[3].load_state_dict(second.state_dict())
     return Pretrained(net, vgg.MEAN, vgg.STD, origin)
 
 
