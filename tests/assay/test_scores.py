@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.assay.conftest import tally_of
 
 from anyscope.assay.conditions import Condition
 from anyscope.assay.findings import find
@@ -12,6 +11,7 @@ from anyscope.assay.gate import Gate, check_gate, read_gate
 from anyscope.assay.scores import AssayScores
 from anyscope.assay.tally import Tally, score
 from anyscope.errors import BadInput
+from tests.assay.conftest import tally_of
 
 KEYS = ["clean", "contrast@1", "contrast@3", "charging@1", "charging@3", "pgd@2", "pgd@8", "random_noise@8"]
 ROWS = {
@@ -141,7 +141,8 @@ def test_a_gate(scores, tmp_path):
     path = gate_of(
         tmp_path,
         "models: [good, fragile]\n"
-        "minimum: {clean: 0.9, contrast: 0.7, charging@3: 0.5, electron: 0.6, corruption: 0.5, worst: 0.5, attack: 0.2}\n",
+        "minimum: {clean: 0.9, contrast: 0.7, charging@3: 0.5, electron: 0.6, corruption: 0.5, worst: 0.5,"
+        " attack: 0.2}\n",
     )
     checks = {(check.model, check.name): check for check in check_gate(read_gate(path), scores, path)}
     failed = {key for key, check in checks.items() if not check.passed}

@@ -16,6 +16,7 @@ from anyscope.contracts import Labels, Unit
 from anyscope.corruptions import CORRUPTIONS, Acquisition, acquisition_of_record, warp_labels
 from anyscope.images import Intensity, to_unit
 from anyscope.images.intensity import percentiles
+from anyscope.inference.network import device_of
 from anyscope.inference.slices import slice_stack
 from anyscope.models import Segmenter
 from anyscope.seeding import derive_seed
@@ -125,7 +126,7 @@ def _attack_plane(
     channels = image.unit.shape[0]
     slab = slice_stack(image.unit, z, spec.neighbours)
     own = slice(spec.neighbours * channels, (spec.neighbours + 1) * channels)
-    device = next(segmenter.parameters()).device
+    device = device_of(segmenter)
     network = class_logits(segmenter)
     result = np.empty(image.unit.shape[:1] + image.unit.shape[2:], np.float32)
     height, width = slab.shape[-2:]

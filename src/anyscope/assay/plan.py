@@ -83,7 +83,7 @@ class AssayPlan(Frozen):
     def cells(self) -> Iterator[Key]:
         """Keys (model, condition, image) of all cells."""
         for task in self.tasks(set()):
-            yield from task.keys()
+            yield from task.missing
 
     def tasks(self, done: set[Key]) -> list[Task]:
         """The tasks that are left, each with the models and images for which a cell is missing."""
@@ -114,10 +114,6 @@ class Task(NamedTuple):
     data: str
     condition: str
     missing: tuple[Key, ...]
-
-    def keys(self) -> tuple[Key, ...]:
-        """Keys of its cells."""
-        return self.missing
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -257,8 +257,9 @@ class AssayScores:
         place = self.conditions.index(CLEAN)
         clean = np.where(self.eligible, self.clean, np.nan)
         clean_drawn = self.draws[:, :, place]
-        left = first / clean, second / clean
-        left_drawn = drawn[0] / clean_drawn, drawn[1] / clean_drawn
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left = first / clean, second / clean
+            left_drawn = drawn[0] / clean_drawn, drawn[1] / clean_drawn
         return rank_correlation(*left, left_drawn, generator(self.seed, "assay", "correlation", stream))
 
 

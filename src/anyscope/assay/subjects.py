@@ -169,10 +169,3 @@ def checked(verdicts: list[Verdict], images: list[Unit]) -> list[Verdict]:
     if shapes != expected:
         raise BadInput("prediction", f"shapes {shapes}", f"{expected}")
     return verdicts
-
-
-def device_of(subject: Subject) -> torch.device:
-    """Where a subject works."""
-    if isinstance(subject, NetworkSubject):
-        return next(subject.segmenter.parameters()).device
-    return torch.device("cpu")

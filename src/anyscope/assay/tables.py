@@ -71,12 +71,12 @@ def score_rows(scores: AssayScores) -> list[dict[str, Any]]:
                 "images": len(scores.tally.images),
                 "clean": _number(scores.clean[m]),
                 "corrupted": _number(scores.corrupted[m]),
-                "corrupted_over_clean": _number(scores.corrupted[m] / scores.clean[m]),
+                "corrupted_over_clean": _ratio(scores.corrupted[m], scores.clean[m]),
                 "mean_cd": _number(scores.mean_degradation[m]),
                 "worst": _number(low[m]),
                 "worst_condition": None if condition[m] is None else condition[m].key,  # type: ignore[union-attr]
                 "attacked": _number(scores.attacked[m]),
-                "attacked_over_clean": _number(scores.attacked[m] / scores.clean[m]),
+                "attacked_over_clean": _ratio(scores.attacked[m], scores.clean[m]),
                 "shifted": _number(scores.shifted[m]),
                 "rank": int(scores.ranks[m]) or None,
                 "attack_rank": int(scores.attack_ranks[m]) or None,
@@ -84,6 +84,10 @@ def score_rows(scores: AssayScores) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _ratio(value: float, clean: float) -> float | None:
+    return _number(value / clean) if clean > 0 else None
 
 
 def _number(value: float) -> float | None:
