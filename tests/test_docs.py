@@ -10,11 +10,14 @@ from types import ModuleType
 import pytest
 
 from anyscope import cli
+from anyscope.attacks import ATTACKS
+from anyscope.corruptions import CORRUPTIONS
 from anyscope.instances import DECODERS
 from anyscope.metrics import PROTOCOLS
 from anyscope.microscope import SPECIMENS
 from anyscope.models import MODELS
 from anyscope.training.losses import LOSSES
+from anyscope.workflows.conditions import conditions_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,7 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 @pytest.fixture
 def registries():
     """The registries, put back as they were."""
-    found = [SPECIMENS, MODELS, LOSSES, DECODERS]
+    found = [SPECIMENS, MODELS, LOSSES, DECODERS, CORRUPTIONS, ATTACKS]
     before = [dict(registry.items()) for registry in found]
     yield found
     for registry, entries in zip(found, before, strict=True):
@@ -37,7 +40,7 @@ def test_the_code_of_extending_runs(registries, monkeypatch):
     for block in blocks:
         exec(compile(block, "docs/extending.md", "exec", dont_inherit=True), vars(module))
     added = [name for registry in registries for name in registry]
-    assert {"beads", "plain", "tversky", "cores"} <= set(added)
+    assert {"beads", "plain", "tversky", "cores", "banding", "patch_noise"} <= set(added)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -53,6 +56,10 @@ def test_the_verbs_of_the_readme_exist():
     assert set(re.findall(r"^anyscope (\w+)", text, re.MULTILINE)) <= known
     for name in re.findall(r"`--protocol ([^`]+)`", text)[0].split(", "):
         assert name in PROTOCOLS
+
+
+def test_the_page_of_corruptions_is_up_to_date():
+    assert (ROOT / "docs" / "corruptions.md").read_text() == conditions_page()
 
 
 def test_nothing_of_this_machine_is_in_the_pages():

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anyscope.workflows.conditions import list_conditions
     from anyscope.workflows.data import data_check, data_synth
     from anyscope.workflows.demo import demo
     from anyscope.workflows.doctor import doctor
@@ -25,6 +26,7 @@ _VERBS = {
     "demo": "demo",
     "doctor": "doctor",
     "list_models": "zoo",
+    "list_conditions": "conditions",
     "data_check": "data",
     "data_synth": "data",
     "train": "train",
@@ -39,6 +41,7 @@ __all__ = [
     "demo",
     "doctor",
     "list_models",
+    "list_conditions",
     "data_check",
     "data_synth",
     "train",

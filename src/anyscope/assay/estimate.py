@@ -50,6 +50,6 @@ def estimate(plan: AssayPlan) -> Estimate:
         condition = Condition.parse(task.condition)
         passes = 1.0
         if condition.kind == "attack":
-            passes += (1 + _BACKWARD) * getattr(attack_of(condition, 1, plan.attack_steps), "gradients", 1)
+            passes += (1 + _BACKWARD) * getattr(attack_of(condition, 1, plan.attack_steps), "resolved_steps", 1)
         total += sum(seconds.get(model, 0.0) * passes for model, _, _ in task.missing)
     return Estimate(sum(len(task.missing) for task in tasks), len(tasks), total)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anyscope.models.description import ModelDescription
+    from anyscope.workflows.conditions import ConditionDescription
     from anyscope.workflows.stress import StressResult
 
 _MARKS = {"good": "✓", "note": "!", "bad": "✗"}
@@ -73,6 +74,19 @@ def models_table(models: Sequence[ModelDescription], *, whole: bool) -> str:
     rows = [[*row[:3], row[3].ljust(widest), textwrap.shorten(row[4], 60, placeholder="...")] for row in rows]
     header = ["model", "M parameters", "GFLOPs at 512x512", "licence of weights".ljust(widest), "source".ljust(60)]
     return columns(header, [[*row[:4], row[4].ljust(60)] for row in rows])
+
+
+def conditions_table(conditions: Sequence[ConditionDescription], *, whole: bool) -> str:
+    """Corruptions and attacks, a line each, or one with its parameters."""
+    if not whole:
+        return columns(["name", "family", "what it does"], [[c.name, c.family, c.summary] for c in conditions], 3)
+    one = conditions[0]
+    head = [f"{one.name} ({one.family}): {one.summary}", f"source: {one.source}"]
+    if one.family in ("attack", "control"):
+        return "\n".join([*head, *(f"{key}: {value}" for key, value in one.parameters.items())])
+    rows = [[key, *(f"{value:g}" for value in values)] for key, values in one.parameters.items()]
+    stack = ["the planes of a stack are corrupted together"] if one.along_stack else []
+    return "\n".join([*head, *stack, columns(["severity", "1", "2", "3", "4", "5"], rows)])
 
 
 def grid_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,0 +1,51 @@
+"""The command line: parse, call, print. What the verbs do is in :mod:`anyscope.workflows`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from anyscope.cli import looking, stressing, working
+from anyscope.cli.looking import data_app
+from anyscope.errors import AnyscopeError, BadInput, Interrupted
+
+app = typer.Typer(
+    help="Segmentation that holds on any microscope: train, stress, predict, evaluate, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _part in (working.app, stressing.app, looking.app):
+    app.registered_commands += _part.registered_commands
+app.add_typer(data_app, name="data")
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+"""The base of typer's own errors, which typer does not export by name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors are one line on stderr."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except AnyscopeError as error:
+        return _fail(str(error), error.exit_code)
+    except _UsageError as error:
+        return _fail(error.format_message(), BadInput.exit_code)  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", Interrupted.exit_code)
+    except MemoryError:
+        return _fail("not enough memory; take smaller tiles (--tile), a smaller batch or patch, or --memory", 4)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"anyscope: {' '.join(message.split())}", file=sys.stderr)
+    return code

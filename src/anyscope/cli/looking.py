@@ -1,0 +1,117 @@
+"""Verbs that look: doctor, models, conditions, data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anyscope.cli.options import Axes, Channel, Force, Json, Out, Seed, Set, Voxel, print_json, read_options
+from anyscope.errors import BadInput, EnvironmentFault
+from anyscope.options import parse_overrides, parse_sizes
+
+app = typer.Typer()
+data_app = typer.Typer(help="Look at dataset folders, and make synthetic ones.", no_args_is_help=True)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is installed, where networks can run, what to mend."""
+    from anyscope.workflows.doctor import doctor as examine
+    from anyscope.workflows.tables import ticks
+
+    checks = examine()
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        print(ticks([(c.verdict, c.subject, f"{c.found}; {c.remedy}" if c.remedy else c.found) for c in checks]))
+    if any(check.verdict == "bad" for check in checks):
+        raise typer.Exit(EnvironmentFault.exit_code)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model, with its arguments.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """The networks: parameters, FLOPs, source, licence."""
+    from anyscope.workflows.tables import models_table
+    from anyscope.workflows.zoo import list_models
+
+    found = list_models(name)
+    if as_json:
+        print_json([asdict(model) for model in found])
+    else:
+        print(models_table(found, whole=name is not None))
+
+
+@app.command()
+def conditions(
+    name: Annotated[str | None, typer.Argument(help="One of them, with its parameters.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """The corruptions and attacks of 'stress'."""
+    from anyscope.workflows.conditions import list_conditions
+    from anyscope.workflows.tables import conditions_table
+
+    found = list_conditions(name)
+    if as_json:
+        print_json([asdict(condition) for condition in found])
+    else:
+        print(conditions_table(found, whole=name is not None))
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="The dataset folder.", show_default=False)],
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    channel: Channel = None,
+    as_json: Json = False,
+) -> None:
+    """What is in a dataset folder, and what looks wrong."""
+    from anyscope.workflows.data import data_check as check
+    from anyscope.workflows.tables import ticks
+
+    findings = check(folder, read=read_options(axes, voxel_size, channel))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        print(ticks([(f.verdict, f.subject, f.text) for f in findings]))
+    bad = sum(finding.verdict == "bad" for finding in findings)
+    if bad:
+        raise BadInput(folder, f"{bad} of {len(findings)} checks failed", remedy="see the crosses above")
+
+
+@data_app.command("synth")
+def data_synth(
+    out: Out,
+    specimen: Annotated[str, typer.Option(help="nuclei, mitochondria or er.")] = "nuclei",
+    microscope: Annotated[str, typer.Option(help="A named microscope, such as reference or shifted.")] = "reference",
+    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 20,
+    size: Annotated[str, typer.Option(help="Pixels of each image as y,x.")] = "512,512",
+    seed: Seed = 0,
+    changes: Set = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Make synthetic fluorescence images with exact truth.
+
+    Beside images and labels: the noise-free signal and the record of each image.
+    """
+    from anyscope.workflows.data import data_synth as synthesise
+
+    sizes = parse_sizes(size, "--size")
+    if sizes is None or len(sizes) != 2 or any(length != int(length) for length in sizes):
+        raise BadInput("--size", repr(size), "two whole numbers as y,x")
+    shape = int(sizes[0]), int(sizes[1])
+    made = synthesise(
+        out, specimen=specimen, microscope=microscope, count=count, shape=shape, seed=seed,
+        changes=parse_overrides(changes or []), force=force,
+    )  # fmt: skip
+    if as_json:
+        print_json({"dataset": made})
+    else:
+        print(f"dataset: {made}")

@@ -1,0 +1,189 @@
+"""Verbs that work: demo, train, predict, evaluate, report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anyscope.cli.options import (
+    Axes,
+    Channel,
+    Device,
+    Force,
+    Json,
+    Out,
+    Range,
+    Resume,
+    Seed,
+    Set,
+    Split,
+    Task,
+    Turns,
+    Voxel,
+    part_of,
+    print_json,
+    read_options,
+)
+from anyscope.errors import BadInput
+from anyscope.options import parse_overrides
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.")] = Path("demo"),
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """The whole flow on synthetic data, in a few minutes."""
+    from anyscope.workflows.demo import demo as run_demo
+    from anyscope.workflows.tables import evaluation_table
+
+    result = run_demo(out, seed=seed, force=force)
+    if as_json:
+        print_json({"out": result.out, "report": result.report, "evaluation": result.evaluation.to_json()})
+        return
+    print(evaluation_table(result.evaluation.to_json()))
+    print(f"report: {result.report}")
+
+
+@app.command()
+def train(
+    data: Annotated[
+        list[Path], typer.Option("--data", help="Dataset folder. Repeatable, for a grid of runs.", show_default=False)
+    ],
+    out: Out,
+    model: Annotated[
+        str | None, typer.Option(help="A name of 'anyscope models'; for a grid: several, as NAME,NAME:KEY=VALUE.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="So many runs each, with seeds from --set seed=N on.")] = 1,
+    task: Annotated[Task, typer.Option(help="Masks and classes, or objects.")] = Task.semantic,
+    profile: Annotated[str, typer.Option(help="fast, standard or best.")] = "fast",
+    init: Annotated[Path | None, typer.Option(help="A run, or a file of weights, to start from.")] = None,
+    changes: Set = None,
+    device: Device = "auto",
+    jobs: Annotated[int, typer.Option(min=1, help="Runs of a grid at the same time.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, for a grid.")] = None,
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    channel: Channel = None,
+    value_range: Range = None,
+    resume: Resume = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network, score it on the test images, report.
+
+    Several datasets, models or seeds make a grid of runs.
+    """
+    from anyscope.options import split_models
+    from anyscope.training.settings import train_settings
+    from anyscope.workflows.tables import evaluation_table, grid_table
+    from anyscope.workflows.train import train as run_train
+
+    given: dict[str, Any] = {"task": task.value, **parse_overrides(changes or [])}
+    names = split_models(model)
+    given |= {"model": names[0].partition(":")[0]} if names else {}
+    given |= {} if value_range is None else {"intensity": value_range}
+    settings, read = train_settings(profile, **given), read_options(axes, voxel_size, channel)
+    if len(data) > 1 or len(names) > 1 or seeds > 1 or ":" in "".join(names):
+        from anyscope.workflows.grid import train_grid
+
+        if init is not None:
+            raise BadInput("--init", "given for a grid of runs", "one dataset, one model and one seed")
+        grid = train_grid(
+            data, out, models=names or [settings.model], seeds=seeds, settings=settings, device=device, jobs=jobs,
+            scheduler=scheduler, read=read, resume=resume, force=force,
+        )  # fmt: skip
+        if as_json:
+            print_json({"out": grid.out, "runs": grid.rows})
+        else:
+            print(grid_table(grid.rows))
+            print(f"runs: {grid.out / 'runs.csv'}")
+        return
+    result = run_train(data[0], out, settings=settings, init=init, device=device, read=read, resume=resume, force=force)
+    if as_json:
+        print_json(asdict(result))
+        return
+    if result.test is not None:
+        print(evaluation_table(result.test))
+    print(f"segmenter: {result.run / 'segmenter'}\nreport: {result.report}")
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run, or the folder of a segmenter.", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="An image, a folder of images, a dataset.", show_default=False)],
+    out: Out,
+    instances: Annotated[bool, typer.Option("--instances", help="Objects, also from a network of masks.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also the foreground probability.")] = False,
+    table: Annotated[Path | None, typer.Option(help="One row for each object: .csv or .parquet.")] = None,
+    split: Split = None,
+    tile: Annotated[int | None, typer.Option(min=16, help="Edge of a tile in working pixels.")] = None,
+    tta: Annotated[Turns, typer.Option(help="Test-time augmentation.")] = Turns.none,
+    memory: Annotated[str | None, typer.Option(help="Memory for the network, such as 4GiB.")] = None,
+    device: Device = "auto",
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    channel: Channel = None,
+    value_range: Range = None,
+    resume: Resume = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Segment an image, a stack, a folder or a dataset."""
+    from anyscope.inference import InferenceSettings
+    from anyscope.options import parse_memory
+    from anyscope.workflows.predict import predict as run_predict
+
+    inference = InferenceSettings(tile=tile, augmentation=tta.value, memory_bytes=parse_memory(memory))
+    result = run_predict(
+        run, source, out, instances=instances, probabilities=probabilities, table=table,
+        split=part_of(split), inference=inference, device=device,
+        read=read_options(axes, voxel_size, channel), value_range=value_range, resume=resume, force=force,
+    )  # fmt: skip
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print(f"predictions: {result.out}" + (f"\ntable: {result.table}" if result.table else ""))
+
+
+@app.command()
+def evaluate(
+    prediction: Annotated[Path, typer.Argument(help="A label image, or a folder of them.", show_default=False)],
+    reference: Annotated[Path, typer.Argument(help="The same of the reference, or a dataset.", show_default=False)],
+    protocol: Annotated[str | None, typer.Option(help="A named protocol, such as semantic or instances.")] = None,
+    split: Split = None,
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    as_json: Json = False,
+) -> None:
+    """Score label images against references."""
+    from anyscope.workflows.evaluate import evaluate as run_evaluate
+    from anyscope.workflows.tables import evaluation_table
+
+    read = read_options(axes, voxel_size, None)
+    result = run_evaluate(prediction, reference, protocol=protocol, split=part_of(split), read=read).to_json()
+    if as_json:
+        print_json(result)
+    else:
+        print(evaluation_table(result))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)], as_json: Json = False
+) -> None:
+    """Write the self-contained page of a run."""
+    from anyscope.workflows.report import report as write_report
+
+    page = write_report(folder)
+    if as_json:
+        print_json({"report": page})
+    else:
+        print(f"report: {page}")
