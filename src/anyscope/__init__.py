@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anyscope.workflows.conditions import list_conditions
-    from anyscope.workflows.data import data_check, data_synth
+    from anyscope.workflows.data import data_check, data_strata, data_synth
     from anyscope.workflows.demo import demo
     from anyscope.workflows.doctor import doctor
     from anyscope.workflows.evaluate import evaluate
@@ -29,6 +29,7 @@ _VERBS = {
     "list_conditions": "conditions",
     "data_check": "data",
     "data_synth": "data",
+    "data_strata": "data",
     "train": "train",
     "train_grid": "grid",
     "stress": "stress",
@@ -44,6 +45,7 @@ __all__ = [
     "list_conditions",
     "data_check",
     "data_synth",
+    "data_strata",
     "train",
     "train_grid",
     "stress",

@@ -52,7 +52,20 @@ def test_every_verb_has_help(command, capsys):
 
 def test_the_verbs_are_those_of_the_design():
     assert sorted(command[-1] for command in COMMANDS) == sorted(
-        ["demo", "doctor", "models", "conditions", "check", "synth", "train", "stress", "predict", "evaluate", "report"]
+        [
+            "demo",
+            "doctor",
+            "models",
+            "conditions",
+            "check",
+            "synth",
+            "strata",
+            "train",
+            "stress",
+            "predict",
+            "evaluate",
+            "report",
+        ]
     )
 
 

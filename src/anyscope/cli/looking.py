@@ -115,3 +115,28 @@ def data_synth(
         print_json({"dataset": made})
     else:
         print(f"dataset: {made}")
+
+
+@data_app.command("strata")
+def data_strata(
+    folder: Annotated[Path, typer.Argument(help="The dataset folder.", show_default=False)],
+    out: Out,
+    by: Annotated[str, typer.Option(help="shape, snr, or a CSV file with the columns stem and group.")] = "shape",
+    parts: Annotated[int, typer.Option(min=2, help="Number of strata by SNR.")] = 3,
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    channel: Channel = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Divide a dataset by how its images were acquired.
+
+    Each stratum becomes a dataset: train on one, test on the others.
+    """
+    from anyscope.workflows.data import data_strata as divide
+
+    found = divide(folder, out, by=by, parts=parts, read=read_options(axes, voxel_size, channel), force=force)
+    if as_json:
+        print_json({name: str(path) for name, path in found.items()})
+    else:
+        print("\n".join(f"{name}: {path}" for name, path in found.items()))

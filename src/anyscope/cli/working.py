@@ -42,14 +42,16 @@ def demo(
 ) -> None:
     """The whole flow on synthetic data, in a few minutes."""
     from anyscope.workflows.demo import demo as run_demo
-    from anyscope.workflows.tables import evaluation_table
+    from anyscope.workflows.tables import evaluation_table, stress_json, stress_table
 
     result = run_demo(out, seed=seed, force=force)
     if as_json:
-        print_json({"out": result.out, "report": result.report, "evaluation": result.evaluation.to_json()})
+        evaluation, stressed = result.evaluation.to_json(), stress_json(result.stress)
+        print_json({"out": result.out, "report": result.report, "evaluation": evaluation, "stress": stressed})
         return
     print(evaluation_table(result.evaluation.to_json()))
-    print(f"report: {result.report}")
+    print(f"\n{stress_table(result.stress)}\n")
+    print(f"report: {result.report}\nreport: {result.stress.report}")
 
 
 @app.command()

@@ -64,9 +64,9 @@ def conditions_page() -> str:
     everything = list_conditions()
     lines = [
         "# Corruptions and attacks",
-        "Written by `python -m anyscope.workflows.conditions > docs/corruptions.md`; a test compares. What each does and",
-        "every parameter at severities 1 to 5. `anyscope conditions NAME` prints one. `--suite` takes a name (`contrast`),",
-        "a name with a severity (`contrast@3`), or a family.",
+        "Written by `python -m anyscope.workflows.conditions > docs/corruptions.md`; a test compares. What each does,",
+        "and every parameter at severities 1 to 5. `anyscope conditions NAME` prints one. `--suite` takes a name",
+        "(`contrast`), a name with a severity (`contrast@3`), or a family.",
     ]
     for family in ("fluorescence", "electron", "digital"):
         chosen = [one for one in everything if one.family == family]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from anyscope.datasets import open_dataset
 from anyscope.datasets.check import Finding, check_dataset
+from anyscope.datasets.strata import strata_of, write_strata
 from anyscope.datasets.synthetic import write_synthetic
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
@@ -54,6 +55,32 @@ def data_synth(
         write_synthetic(out, specimen, settings, count=count, shape=shape, seed=seed, force=force, done=shown.advance)
     open_dataset(out)
     return out
+
+
+def data_strata(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    by: str = "shape",
+    parts: int = 3,
+    read: ReadOptions | None = None,
+    force: bool = False,
+) -> dict[str, Path]:
+    """Divide a labelled dataset by acquisition; see :mod:`anyscope.datasets.strata`.
+
+    Args:
+        folder: The dataset folder.
+        out: The folder to make, with a dataset folder for each stratum.
+        by: ``shape``, ``snr``, or a CSV file with the columns stem and group.
+        parts: Number of strata by SNR.
+        read: How to read images where the files leave it open.
+        force: Replace a folder that is there.
+    """
+    out = Path(out)
+    if not force:
+        refuse_existing(out)
+    dataset = open_dataset(folder, read)
+    return write_strata(dataset, strata_of(dataset, by, parts), out, force)
 
 
 def changed_settings(settings: MicroscopeSettings, changes: dict[str, Any]) -> MicroscopeSettings:
