@@ -121,10 +121,11 @@ class DataTable:
 
 @dataclass(frozen=True)
 class Plots:
-    """Figures side by side where there is room."""
+    """Figures side by side: on a desk four small, three medium or two wide ones in a row."""
 
     plots: tuple[Plot, ...]
     caption: str = ""
+    size: Literal["small", "medium", "wide"] = "medium"
     template: ClassVar[str] = "plots.html"
 
 
