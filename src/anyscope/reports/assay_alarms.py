@@ -35,13 +35,14 @@ def assay_alarms(scores: AssayScores, failures: Sequence[Cell]) -> tuple[Alarm, 
         scores: Those of the masks.
         failures: Cells (model, condition, image) that failed.
     """
-    return (
+    found = (
         *_failures(failures),
         *_empty(scores),
         *_not_ranked(scores),
         *_attacks(attack_doubts(scores)),
         *_few(scores),
     )
+    return tuple(sorted(found, key=lambda alarm: ("danger", "warning", "note").index(alarm.level)))
 
 
 def _failures(failures: Sequence[Cell]) -> list[Alarm]:
@@ -68,7 +69,7 @@ def _empty(scores: AssayScores) -> list[Alarm]:
         per_model = empty[:, clean].sum(axis=(1, 2))
         total = np.isfinite(hits[:, clean]).sum(axis=(1, 2))
         listed = ", ".join(
-            f"{model} {number} of {whole}"
+            f"{number} of {whole} of {model}" if level == "danger" else f"{model} in {number} of {whole}"
             for model, number, whole in zip(scores.models, per_model, total, strict=True)
             if number
         )
@@ -76,7 +77,9 @@ def _empty(scores: AssayScores) -> list[Alarm]:
             text = f"Nothing was predicted for clean images whose reference has objects: {listed} images."
             alarms.append(Alarm("empty predictions of clean images", text, "danger"))
         elif listed:
-            text = f"Under degradation nothing was predicted where the reference has objects: {listed} images shown."
+            text = (
+                f"Under degradation nothing was predicted where the reference has objects: in {listed} degraded images."
+            )
             alarms.append(Alarm("empty predictions", text, "note"))
     return alarms
 

@@ -48,7 +48,7 @@ def ranking_plot(scores: AssayScores) -> Plot:
     place = np.arange(len(order))
     height = 1.15 + 0.3 * len(order)
     with style():
-        figure, axes = panel(f"{NAMES[scores.tally.measure]} of every model", "", (7.4, height))
+        figure, axes = panel(f"{NAMES[scores.tally.measure]}, with 95 % intervals of the means", "", (7.4, height))
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
         axes.hlines(place, 0, 1, color=MUTED, linewidth=0.5, alpha=0.35)
@@ -56,11 +56,11 @@ def ranking_plot(scores: AssayScores) -> Plot:
         spans = [("clean", "o", "none", scores.clean[order], None)]
         if corruptions:
             span = interval(scores.mean_over(corruptions, scores.draws))
-            spans.append(("mean corrupted, 95 % interval", "o", SERIES[0], scores.corrupted[order], span))
+            spans.append(("mean corrupted", "o", SERIES[0], scores.corrupted[order], span))
             spans.append(("worst corruption", "x", SERIES[1], scores.worst[0][order], None))
         if attacks:
             span = interval(scores.mean_over(attacks, scores.draws))
-            spans.append(("mean attacked, 95 % interval", "^", SERIES[3], scores.attacked[order], span))
+            spans.append(("mean attacked", "^", SERIES[3], scores.attacked[order], span))
         for label, marker, colour, values, ends in spans:
             if ends is not None:
                 axes.hlines(place, ends[0][order], ends[1][order], color=colour, linewidth=4, alpha=0.35)
@@ -72,8 +72,9 @@ def ranking_plot(scores: AssayScores) -> Plot:
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(len(order) - 0.4, -0.6)
         axes.set_xlim(0, 1)
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.995), ncols=4, borderaxespad=0, columnspacing=1.0,
-                    handletextpad=0.2)  # fmt: skip
+        legend = axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.995), ncols=4, borderaxespad=0,
+                             columnspacing=1.0, handletextpad=0.2)  # fmt: skip
+        legend.set_in_layout(False)  # otherwise the axes shrink to its width
         listed = "; ".join(
             f"{scores.models[model]} {score(scores.clean[model])} clean, {score(scores.corrupted[model])} corrupted"
             for model in order
@@ -82,8 +83,7 @@ def ranking_plot(scores: AssayScores) -> Plot:
 
 
 def _name(scores: AssayScores, model: int) -> str:
-    rank = scores.ranks[model] if scores.names("corruption") else 0
-    return f"{scores.models[model]}  {rank}" if rank else f"{scores.models[model]}  \N{EN DASH}"
+    return scores.models[model] if scores.eligible[model] else f"{scores.models[model]} (not ranked)"
 
 
 def severity_curves(scores: AssayScores) -> dict[str, Plot]:
@@ -119,7 +119,7 @@ def _curves(scores: AssayScores, name: str, styles: Mapping[str, LineStyle]) -> 
                 low, high = scores.intervals[0][model, places], scores.intervals[1][model, places]
                 axes.fill_between(x, low, high, color=line.colour, alpha=0.13, linewidth=0)
             axes.plot(x, values, color=line.colour, linestyle=line.linestyle, linewidth=line.width_pt,
-                      marker=line.marker, markersize=3.6, markeredgewidth=0, clip_on=False)  # fmt: skip
+                      marker=line.marker, markersize=2 * line.width_pt, markeredgewidth=0, clip_on=False)  # fmt: skip
             ends.append(f"{scores.models[model]} {score(values[0])} to {score(values[-1])}")
         if attack:
             _control(axes, scores, group)

@@ -185,13 +185,13 @@ def _curves(scores: AssayScores) -> list[Section]:
     legend = LineLegend(tuple((line, name) for name, line in model_styles(scores).items()))
     blocks: list[Block] = [legend]
     if corruptions:
-        blocks.append(Plots(tuple(corruptions.values()), "Score against severity.", "small"))
+        blocks.append(Plots(tuple(corruptions.values()), size="small"))
     if attacks:
         caption = (
             "Score against the size of the attack. Dashed black: random noise of the same size, mean of all models."
         )
         blocks.append(Plots(tuple(attacks.values()), caption, "small"))
-    lead = f"{NAMES[scores.tally.measure]} as degradation grows. The lines are the same in all panels."
+    lead = f"{NAMES[scores.tally.measure]} against severity. The lines are the same in all panels."
     if len(scores.models) <= 4:
         lead += " Bands are 95 % intervals over images."
     return [Section("How fast it fails", tuple(blocks), lead)]

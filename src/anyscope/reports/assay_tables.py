@@ -28,17 +28,8 @@ def ranking_table(scores: AssayScores) -> DataTable:
     """One row for each model, the best first; columns that nothing was measured for are left out."""
     corruptions, attacks = scores.names("corruption"), scores.names("attack")
     columns = ["Rank", "Model", "Clean"]
-    if corruptions:
-        columns += [
-            "Mean corrupted",
-            "95 % interval",
-            "of clean",
-            f"Mean CD ({scores.reference} = 1)",
-            "Worst",
-            "under",
-        ]
-    if attacks:
-        columns += ["Mean attacked", "of clean", "Rank under attack"]
+    columns += ["Mean corrupted", "Of clean", "Mean CD", "Worst corruption"] if corruptions else []
+    columns += ["Mean attacked", "Of clean", "Rank, attacked"] if attacks else []
     columns += ["Other data"] if scores.shifts else []
     low, high = interval(scores.mean_over(corruptions, scores.draws))
     rows = []
@@ -49,12 +40,10 @@ def ranking_table(scores: AssayScores) -> DataTable:
             condition = scores.worst[1][m]
             span = f"{score(low[m])} to {score(high[m])}" if np.isfinite(low[m]) else ""
             row += [
-                _value(scores.corrupted[m]),
-                Cell(span or "\N{EN DASH}", _value(low[m])),
+                Cell(score(scores.corrupted[m]), _value(scores.corrupted[m]), span),
                 _percent(scores.corrupted[m] / scores.clean[m] if scores.clean[m] else np.nan),
                 _value(scores.mean_degradation[m]),
-                _value(scores.worst[0][m]),
-                condition.key if condition is not None and np.isfinite(scores.worst[0][m]) else "\N{EN DASH}",
+                Cell(score(scores.worst[0][m]), _value(scores.worst[0][m]), "" if condition is None else condition.key),
             ]
         if attacks:
             left = scores.attacked[m] / scores.clean[m] if scores.clean[m] else np.nan
@@ -64,6 +53,8 @@ def ranking_table(scores: AssayScores) -> DataTable:
         rows.append(tuple(row))
     images = len(scores.tally.images)
     caption = f"{NAMES[scores.tally.measure]}, pooled over {images} image{'' if images == 1 else 's'}"
+    if corruptions:
+        caption += f"; the mean corrupted with its 95 % interval; CD relative to {scores.reference}"
     return DataTable(caption, tuple(columns), tuple(rows))
 
 
@@ -115,14 +106,14 @@ def heat_maps(scores: AssayScores) -> tuple[HeatMap, ...]:
 def shade(value: float) -> Shade | None:
     """A score 0..1 on the colour that stands for it, None where there is none.
 
-    The colours are matplotlib's cividis (Nunez, Anderton, Renslow, PLoS ONE 13:e0199239, 2018), which look the same to
-    those who see colours otherwise; the text is the one of black and white that stands out more (WCAG 2, contrast).
+    The colours are matplotlib's viridis (Smith, van der Walt, SciPy 2015), whose lightness grows evenly, also for those who
+    see colours otherwise and on grey paper; the text is the one of black and white that stands out more (WCAG 2, contrast).
     """
     if not np.isfinite(value):
         return None
     from matplotlib import colormaps
 
-    red, green, blue = (round(255 * float(part)) for part in colormaps["cividis"](float(np.clip(value, 0, 1)))[:3])
+    red, green, blue = (round(255 * float(part)) for part in colormaps["viridis"](float(np.clip(value, 0, 1)))[:3])
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
               for part in (red / 255, green / 255, blue / 255)]  # fmt: skip
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -132,7 +123,7 @@ def shade(value: float) -> Shade | None:
 
 def series_table(scores: AssayScores) -> DataTable:
     """Every model under every corruption and attack: the numbers behind heat map and curves."""
-    columns = ("Model", "Series", "Mean", "of clean", "Area under curve", "CD", "rCD")
+    columns = ("Model", "Series", "Mean", "Of clean", "Area under curve", "CD", "rCD")
     rows: list[tuple[str | float | Cell | None, ...]] = []
     for name, group in scores.series.items():
         mean, area = scores.mean_over([name]), scores.area(name)
@@ -144,7 +135,8 @@ def series_table(scores: AssayScores) -> DataTable:
             left = mean[m] / scores.clean[m] if scores.clean[m] else np.nan
             numbers = (_value(area[m]), _value(cd[m]), _value(rcd[m]))
             rows.append((scores.models[m], name, _value(mean[m]), _percent(left), *numbers))
-    return DataTable("Every model under every corruption and attack", columns, tuple(rows), collapsed=True)
+    caption = f"{NAMES[scores.tally.measure]} of every model under every corruption and attack"
+    return DataTable(caption, columns, tuple(rows), collapsed=True)
 
 
 def level_table(scores: AssayScores) -> DataTable:

@@ -95,10 +95,17 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table that is set as ``text`` and sorted as ``value``; without a value it comes last."""
+    """A cell of a table.
+
+    Args:
+        text: What is shown.
+        value: What it is sorted as; without a value it comes last.
+        note: Shown small beneath the text.
+    """
 
     text: str
     value: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

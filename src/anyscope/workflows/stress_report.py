@@ -42,7 +42,7 @@ def stress_report(folder: Path) -> Path:
     notes = [] if finished else ["The assay is not finished: continue it with the same command and --resume."]
     page = assay_report(
         AssayReport(
-            title=f"How {_listed([ref.name for ref in plan.subjects], 4)} hold on {_folder(plan.data[0].path)}",
+            title=_title(plan),
             scores=scores,
             objects=objects,
             findings=find(scores),
@@ -58,6 +58,14 @@ def stress_report(folder: Path) -> Path:
     path = folder / "report.html"
     write_text(path, page)
     return path
+
+
+def _title(plan: AssayPlan) -> str:
+    networks = [ref.name for ref in plan.subjects if ref.path is not None]
+    data = _folder(plan.data[0].path)
+    return (
+        f"How {networks[0]} holds on {data}" if len(networks) == 1 else f"How {len(networks)} networks hold on {data}"
+    )
 
 
 def _pictures(plan: AssayPlan, scores: AssayScores, cells: Sequence[Cell]) -> AssayPictures:
@@ -135,7 +143,7 @@ def suite_of(plan: AssayPlan) -> str:
     for name in ("none", "quick", "full"):
         if wanted.keys() == set(suite(name)):
             return name
-    found = []
+    found: list[str] = []
     for family in families:
         if wanted.keys() >= set(suite(family)):
             found.append(family)
