@@ -43,12 +43,18 @@ def model_styles(scores: AssayScores) -> dict[str, LineStyle]:
 
 def ranking_plot(scores: AssayScores) -> Plot:
     """Every model on a line: clean, mean corrupted with its interval, worst corruption, mean attacked."""
+    from matplotlib.transforms import blended_transform_factory
+
     order = ranking_order(scores)
     corruptions, attacks = scores.names("corruption"), scores.names("attack")
     place = np.arange(len(order))
     height = 1.15 + 0.3 * len(order)
     with style():
-        figure, axes = panel(f"{NAMES[scores.tally.measure]}, with 95 % intervals of the means", "", (7.4, height))
+        figure, axes = panel("", "", (7.4, height))
+        # Long names move the axes to the right; title and legend stay at the left border of the figure.
+        title = f"{NAMES[scores.tally.measure]}, with 95 % intervals of the means"
+        axes.annotate(title, (0.012, 1), (0, 26), ("figure fraction", "axes fraction"), "offset points",
+                      fontsize=11.5, fontweight="bold")  # fmt: skip
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
         axes.hlines(place, 0, 1, color=MUTED, linewidth=0.5, alpha=0.35)
@@ -72,7 +78,8 @@ def ranking_plot(scores: AssayScores) -> Plot:
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(len(order) - 0.4, -0.6)
         axes.set_xlim(0, 1)
-        legend = axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.995), ncols=4, borderaxespad=0,
+        legend = axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.995), ncols=4, borderaxespad=0,
+                             bbox_transform=blended_transform_factory(figure.transFigure, axes.transAxes),
                              columnspacing=1.0, handletextpad=0.2)  # fmt: skip
         legend.set_in_layout(False)  # otherwise the axes shrink to its width
         listed = "; ".join(

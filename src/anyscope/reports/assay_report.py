@@ -49,6 +49,7 @@ from anyscope.reports.pictures import PREDICTION, REFERENCE
 from anyscope.reports.tiles import Strip, css
 from anyscope.running.ledger import Cell
 
+_LONGEST_OPEN = 8
 _OUTLINES = ((css(REFERENCE), "reference"), (css(PREDICTION), "prediction"))
 
 
@@ -225,7 +226,8 @@ def _attacks(report: AssayReport) -> list[Section]:
         blocks.append(Strips("", report.pictures.attacks, _OUTLINES))
     if doubts:
         caption = "Signs that an attack found less than there is"
-        blocks.append(DataTable(caption, ("Model", "Attack", "Sign"), tuple(tuple(doubt) for doubt in doubts)))
+        rows = tuple(tuple(doubt) for doubt in doubts)
+        blocks.append(DataTable(caption, ("Model", "Attack", "Sign"), rows, collapsed=len(rows) > _LONGEST_OPEN))
     elif report.scores.names("attack"):
         text = (
             "No attack shows a sign of failure: scores fall with epsilon, and the attack does better than random noise "

@@ -28,8 +28,8 @@ def ranking_table(scores: AssayScores) -> DataTable:
     """One row for each model, the best first; columns that nothing was measured for are left out."""
     corruptions, attacks = scores.names("corruption"), scores.names("attack")
     columns = ["Rank", "Model", "Clean"]
-    columns += ["Mean corrupted", "Of clean", "Mean CD", "Worst corruption"] if corruptions else []
-    columns += ["Mean attacked", "Of clean", "Rank, attacked"] if attacks else []
+    columns += ["Mean corrupted", "Mean CD", "Worst corruption"] if corruptions else []
+    columns += ["Mean attacked", "Rank, attacked"] if attacks else []
     columns += ["Other data"] if scores.shifts else []
     low, high = interval(scores.mean_over(corruptions, scores.draws))
     rows = []
@@ -38,23 +38,23 @@ def ranking_table(scores: AssayScores) -> DataTable:
         row: list[str | float | Cell | None] = [_rank(ranks, m), scores.models[m], _value(scores.clean[m])]
         if corruptions:
             condition = scores.worst[1][m]
-            span = f"{score(low[m])} to {score(high[m])}" if np.isfinite(low[m]) else ""
+            span = f", {score(low[m])} to {score(high[m])}" if np.isfinite(low[m]) else ""
             row += [
-                Cell(score(scores.corrupted[m]), _value(scores.corrupted[m]), span),
-                _percent(scores.corrupted[m] / scores.clean[m] if scores.clean[m] else np.nan),
+                _with_ratio(scores.corrupted[m], scores.clean[m], span),
                 _value(scores.mean_degradation[m]),
                 Cell(score(scores.worst[0][m]), _value(scores.worst[0][m]), "" if condition is None else condition.key),
             ]
         if attacks:
-            left = scores.attacked[m] / scores.clean[m] if scores.clean[m] else np.nan
-            row += [_value(scores.attacked[m]), _percent(left), _rank(scores.attack_ranks, m)]
+            row += [_with_ratio(scores.attacked[m], scores.clean[m]), _rank(scores.attack_ranks, m)]
         if scores.shifts:
-            row.append(_value(scores.shifted[m]))
+            row.append(_with_ratio(scores.shifted[m], scores.clean[m]))
         rows.append(tuple(row))
     images = len(scores.tally.images)
     caption = f"{NAMES[scores.tally.measure]}, pooled over {images} image{'' if images == 1 else 's'}"
     if corruptions:
-        caption += f"; the mean corrupted with its 95 % interval; CD relative to {scores.reference}"
+        caption += (
+            f". Beneath: what is left of the clean score, and 95 % intervals. CD is relative to {scores.reference}"
+        )
     return DataTable(caption, tuple(columns), tuple(rows))
 
 
@@ -67,6 +67,14 @@ def _rank(ranks: NDArray[np.int64], model: int) -> Cell:
 
 def _value(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _with_ratio(value: float, clean: float, more: str = "") -> Cell:
+    """A score, and beneath it what that is of the clean one."""
+    if not np.isfinite(value):
+        return Cell("\N{EN DASH}")
+    ratio = f"{100 * value / clean:.0f} %" if clean > 0 else "\N{EN DASH}"
+    return Cell(score(value), float(value), ratio + more)
 
 
 def _percent(value: float) -> Cell:
@@ -106,8 +114,8 @@ def heat_maps(scores: AssayScores) -> tuple[HeatMap, ...]:
 def shade(value: float) -> Shade | None:
     """A score 0..1 on the colour that stands for it, None where there is none.
 
-    The colours are matplotlib's viridis (Smith, van der Walt, SciPy 2015), whose lightness grows evenly, also for those who
-    see colours otherwise and on grey paper; the text is the one of black and white that stands out more (WCAG 2, contrast).
+    The colours are matplotlib's viridis (Smith, van der Walt, SciPy 2015), whose lightness grows evenly, also for those
+    who see colours otherwise and on grey paper; the text is black or white, whichever stands out more (WCAG 2).
     """
     if not np.isfinite(value):
         return None
