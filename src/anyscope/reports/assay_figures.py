@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _BANDS_UP_TO = 4
 """So many models can have a band around their line before the bands hide the lines."""
 
+_BARS = 12
+
 Numbers = NDArray[np.float64]
 
 
@@ -190,25 +192,25 @@ def scatter(
 
 def _labels(axes: Axes, x: Numbers, y: Numbers, names: Sequence[str]) -> None:
     """Names beside their points, each where it hides the least of points and of names that are there already."""
-    points = axes.transData.transform(np.column_stack([x, y])) if len(names) else np.zeros((0, 2))
-    scale = axes.figure.dpi / 72
-    left, low, right, top = (float(value) for value in axes.bbox.extents)
+    scale = axes.figure.dpi / 72  # everything in points, as the offsets of annotations are
+    points = axes.transData.transform(np.column_stack([x, y])) / scale
+    left, low, right, top = (float(value) / scale for value in axes.bbox.extents)
     taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in points]
-    for (px, py), name in zip(points, names, strict=True):
-        width, height = 5.6 * len(name) * scale, 11 * scale
+    for (px, py), at, name in zip(points, zip(x, y, strict=True), names, strict=True):
+        width, height = 5.6 * len(name), 11.0
         options = []
         for dy in (0, 9, -9, 18, -18, 27, -27):
             for sign in (1, -1):
-                start = px + sign * 7 * scale if sign > 0 else px - 7 * scale - width
-                middle = py + dy * scale
+                start = px + 7 if sign > 0 else px - 7 - width
+                middle = py + dy
                 box = (start, middle - height / 2, start + width, middle + height / 2)
                 outside = max(0, left - box[0]) + max(0, box[2] - right) + max(0, low - box[1]) + max(0, box[3] - top)
                 cost = sum(_overlap(box, other) for other in taken) + 50 * outside + 3 * abs(dy) + (sign < 0)
                 options.append((cost, dy, sign, box))
         _, dy, sign, box = min(options)
         taken.append(box)
-        axes.annotate(name, (px, py), xycoords="figure pixels", xytext=(7 * sign, dy), textcoords="offset points",
-                      ha="left" if sign > 0 else "right", va="center", fontsize=9.5, color=INK)  # fmt: skip
+        axes.annotate(name, at, (7 * sign, dy), "data", "offset points", ha="left" if sign > 0 else "right",
+                      va="center", fontsize=9.5, color=INK)  # fmt: skip
 
 
 def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
@@ -218,7 +220,7 @@ def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 
 def share_bars(shares: Mapping[str, float], title: str) -> Plot:
-    """Shares of a whole as bars, the largest first; negative ones to the left.
+    """Shares of a whole as bars, the largest first; negative ones to the left, all but the first twelve as one.
 
     Args:
         shares: Finite fractions by name; not empty.
@@ -226,6 +228,9 @@ def share_bars(shares: Mapping[str, float], title: str) -> Plot:
     """
     order = sorted(shares, key=lambda name: -shares[name])
     values = [100 * shares[name] for name in order]
+    if len(order) > _BARS + 1:
+        rest = f"{len(order) - _BARS} others"
+        order, values = [*order[:_BARS], rest], [*values[:_BARS], sum(values[_BARS:])]
     place = np.arange(len(order))
     with style():
         figure, axes = panel(title, "% of the variance between models", (5.6, 1.0 + 0.24 * len(order)))
@@ -236,7 +241,7 @@ def share_bars(shares: Mapping[str, float], title: str) -> Plot:
         low, high = min([*values, 0.0]), max([*values, 0.0])
         span = high - low or 1.0
         for number, value in enumerate(values):
-            axes.text(max(value, 0) + 0.012 * span, number, f"{value:.0f}", va="center", fontsize=9.5, color=INK)
+            axes.text(max(value, 0) + 0.012 * span, number, f"{value:.1f}", va="center", fontsize=9.5, color=INK)
         axes.set_yticks(place, [clean(name) for name in order])
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(len(order) - 0.4, -0.6)

@@ -272,7 +272,8 @@ def _making(report: AssayReport) -> Section:
     blocks: list[Block] = []
     if report.commands:
         blocks.append(Commands(tuple(report.commands), "The same seed on the same machine gives the same numbers."))
-    blocks.append(Facts.of("Settings", report.settings))
+    if report.settings:
+        blocks.append(Facts.of("Settings", report.settings))
     if report.scores.names("corruption"):
         blocks.append(level_table(report.scores))
     if report.scores.names("attack"):
