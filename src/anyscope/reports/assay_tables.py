@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +176,7 @@ def _parameters(group: Sequence[Condition], steps: int | None) -> str:
     """Parameters other than size and norm; a range where they change with epsilon."""
     attacks = [attack_of(condition, 1, steps) for condition in group]
     parts = []
-    for name in attacks[0].__dataclass_fields__:
+    for name in (field.name for field in fields(attacks[0])):
         if name in ("epsilon", "norm"):
             continue
         # Where a parameter follows a rule, the value that was used says more than that it was left open.

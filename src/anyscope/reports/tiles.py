@@ -13,6 +13,8 @@ from anyscope.contracts import Labels
 from anyscope.reports.pictures import Colour, Grey
 
 _JPEG_QUALITY = 85
+_LONGEST_PATH = 12_000
+"""Characters of an outline: a prediction that is all specks would otherwise be larger than its picture."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def outline_path(labels: Labels) -> str:
     """The outlines of all objects as one SVG path in units of pixels; empty where there are none.
 
     Outlines run through the middle between a pixel of the object and its neighbour, simplified by less than half a
-    pixel. What touches the border of the picture is closed along the border.
+    pixel. What touches the border of the picture is closed along the border. Where there are very many, the smallest
+    are left out, so that the path stays within 12,000 characters.
 
     Args:
         labels: (y, x), 0 background; every other number is one outline.
@@ -85,17 +88,24 @@ def outline_path(labels: Labels) -> str:
 
     ids, index = np.unique(labels, return_inverse=True)
     compact = index.reshape(labels.shape) + (0 if ids[0] == 0 else 1)
-    pieces = []
+    contours: list[NDArray[np.float64]] = []
     for number, place in enumerate(ndimage.find_objects(compact), 1):
         if place is None:
             continue
         padded = np.pad(compact[place] == number, 1).astype(np.float32)
-        for contour in find_contours(padded, 0.5):  # type: ignore[no-untyped-call]
-            # Pixel centres are at halves in SVG, and the padding moved everything by one.
-            corners = approximate_polygon(contour, 0.4) - 0.5 + [place[0].start, place[1].start]  # type: ignore[no-untyped-call]
-            points = np.column_stack([corners[:, 1].clip(0, labels.shape[1]), corners[:, 0].clip(0, labels.shape[0])])
-            pieces.append("M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in points[:-1]) + "Z")
-    return "".join(pieces)
+        # Pixel centres are at halves in SVG, and the padding moved everything by one.
+        first = np.array([place[0].start, place[1].start]) - 0.5
+        contours += [contour + first for contour in find_contours(padded, 0.5)]  # type: ignore[no-untyped-call]
+    path, room = "", _LONGEST_PATH
+    for contour in sorted(contours, key=len, reverse=True):
+        corners = approximate_polygon(contour, 0.4)[:-1]  # type: ignore[no-untyped-call]
+        y, x = corners.T.clip(0, [[labels.shape[0]], [labels.shape[1]]])
+        piece = "M" + "L".join(f"{a:.4g} {b:.4g}" for a, b in zip(x, y, strict=True)) + "Z"
+        room -= len(piece)
+        if room < 0:
+            break
+        path += piece
+    return path
 
 
 def unit_to_grey(plane: NDArray[np.floating]) -> Grey:
