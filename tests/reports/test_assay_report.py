@@ -217,8 +217,8 @@ def test_shades_are_legible_and_grow_lighter() -> None:
 def test_series_in_numbers(scores: AssayScores) -> None:
     table = series_table(scores)
     row = next(row for row in table.rows if row[:2] == ("weak", "contrast"))
-    # Straight from .8 to .3: the area is .55. 1 - score is .3 .4 .5 .6 .7 against .2 to .6 of unet; both
-    # lose .1 a step.
+    # Straight from .8 to .3: the area is .55. 1 - score is .3 .4 .5 .6 .7 against .2 to .6 of unet;
+    # both lose .1 a step.
     assert row[4] == pytest.approx(0.55)
     assert row[5] == pytest.approx(2.5 / 2.0)
     assert row[6] == pytest.approx(1.0)
