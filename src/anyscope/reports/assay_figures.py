@@ -77,7 +77,7 @@ def ranking_plot(scores: AssayScores) -> Plot:
                 values, place, marker, color=edge, markerfacecolor=colour, markersize=6, label=label, clip_on=False
             )
         axes.set_yticks(place, [clean(_name(scores, model)) for model in order])
-        axes.tick_params(axis="y", labelcolor=INK)
+        axes.tick_params(axis="y", labelcolor=INK, pad=8)
         axes.set_ylim(len(order) - 0.4, -0.6)
         axes.set_xlim(0, 1)
         legend = axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.995), ncols=4, borderaxespad=0,
