@@ -49,7 +49,7 @@ def test_pictures_show_what_was_scored(assay: Path) -> None:
     pairs = [clean, attacked["pgd@16"], clean, attacked["random_noise@16"]]
     assert corners == [clean, *corrupted, *pairs]
     assert html.count("data:image/jpeg") == 2 + 7 + 2 * 4
-    assert "change × " in html
+    assert "change \N{MULTIPLICATION SIGN} " in html
 
 
 def test_no_places_of_folders(assay: Path) -> None:
