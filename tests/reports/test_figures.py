@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
-from anyscope.reports.figures import Plot, learning_curves, score_distribution
+from anyscope.reports.drawing import Plot
+from anyscope.reports.figures import learning_curves, score_distribution
 
 RECORDS = [{"epoch": n, "train_loss": 1 / n, "val_loss": 2 / n, "val_iou": 1 - 1 / n} for n in range(1, 9)]
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
+from anyscope.reports.drawing import LineStyle, Plot
 from anyscope.reports.evaluations import ScoreRow
-from anyscope.reports.figures import Plot
 from anyscope.reports.numbers import plain
 from anyscope.reports.pictures import GalleryItem
+from anyscope.reports.tiles import Strip
 
 
 class Block(Protocol):
@@ -93,6 +94,21 @@ class ScoreTable:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Args:
+        text: What is shown.
+        value: What it is sorted as; without a value it comes last.
+        note: Shown small beneath the text.
+    """
+
+    text: str
+    value: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class DataTable:
     """A table whose columns can be sorted.
 
@@ -105,17 +121,18 @@ class DataTable:
 
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | float | None, ...], ...]
+    rows: tuple[tuple[str | float | Cell | None, ...], ...]
     collapsed: bool = False
     template: ClassVar[str] = "data_table.html"
 
 
 @dataclass(frozen=True)
 class Plots:
-    """Figures side by side where there is room."""
+    """Figures side by side: on a desk four small, three medium or two wide ones in a row."""
 
     plots: tuple[Plot, ...]
     caption: str = ""
+    size: Literal["small", "medium", "wide"] = "medium"
     template: ClassVar[str] = "plots.html"
 
 
@@ -128,6 +145,55 @@ class Gallery:
     legend: tuple[tuple[str, str], ...] = ()
     note: str = ""
     template: ClassVar[str] = "gallery.html"
+
+
+@dataclass(frozen=True)
+class Shade:
+    """A cell of a heat map: its text, and the colours of its ground and of its text."""
+
+    text: str
+    ground: str
+    ink: str
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Numbers on coloured ground, as a table.
+
+    Args:
+        caption: What the numbers are.
+        groups: Titles of groups of neighbouring columns, and how many columns each has.
+        columns: Names of the columns.
+        rows: Names of the rows and their cells; None where there is no number.
+        scale: Cells that explain the colours, from low to high; shown where there are any.
+    """
+
+    caption: str
+    groups: tuple[tuple[str, int], ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Shade | None, ...]], ...]
+    scale: tuple[Shade, ...] = ()
+    template: ClassVar[str] = "heat_map.html"
+
+
+@dataclass(frozen=True)
+class LineLegend:
+    """What lines in figures stand for: (style of the line, name)."""
+
+    entries: tuple[tuple[LineStyle, str], ...]
+    note: str = ""
+    template: ClassVar[str] = "line_legend.html"
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Rows of small pictures, and a legend of the colours of their outlines: (colour, meaning)."""
+
+    title: str
+    strips: tuple[Strip, ...]
+    legend: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+    template: ClassVar[str] = "strips.html"
 
 
 @dataclass(frozen=True)

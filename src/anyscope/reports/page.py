@@ -90,6 +90,6 @@ def _environment() -> Environment:
     )
     environment.filters["score"] = score
     environment.filters["number"] = number
-    # For the SVG that figures.py draws, whose texts the XML writer has escaped.
+    # For the SVG that drawing.py writes, whose texts the XML writer has escaped.
     environment.filters["svg"] = Markup
     return environment
