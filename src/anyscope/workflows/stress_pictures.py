@@ -15,11 +15,12 @@ from anyscope.assay.inputs import AssayImage
 from anyscope.assay.measure import Workshop, count
 from anyscope.assay.plan import MAIN, AssayPlan
 from anyscope.assay.scores import AssayScores
-from anyscope.assay.subjects import NetworkSubject, device_of
+from anyscope.assay.subjects import NetworkSubject
 from anyscope.attacks import ATTACKS
 from anyscope.contracts import Labels
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.errors import BadInput
+from anyscope.inference.network import device_of
 from anyscope.metrics import default_protocol
 from anyscope.metrics.protocols import Counts
 from anyscope.reports.assay_figures import ranking_order
@@ -121,7 +122,7 @@ class _Easel:
         """The image under a corruption at several severities."""
         tiles = []
         for condition in conditions:
-            intensity, device = self.subject.convention.intensity, str(device_of(self.subject))
+            intensity, device = self.subject.convention.intensity, str(device_of(self.subject.segmenter))
             (shown,) = corrupt(condition, [self.image], intensity, self.plan.seed, device)
             tiles.append(self._judged(condition, shown, f"severity {condition.level:g}"))
             self.told.advance(note=condition.key)
