@@ -180,6 +180,19 @@ def test_corruptions_start_from_the_noise_free_signal(networks, nuclei):
     assert 0 <= shown.unit.min() < shown.unit.max() <= 1
 
 
+def test_a_corruption_that_cannot_be_is_reported_in_its_cells(networks, nuclei, tmp_path):
+    """Pixels so small that the image of a point is wider than any kernel."""
+    plain = tmp_path / "data"
+    shutil.copytree(nuclei, plain, ignore=shutil.ignore_patterns("signal", "records"))
+    description = yaml.safe_load((plain / "dataset.yaml").read_text()) | {"voxel_size_nm": [2, 2]}
+    (plain / "dataset.yaml").write_text(yaml.safe_dump(description))
+    plan = plan_for(networks[:1], plain, suite="defocus_fluorescence@5,contrast@1", attacks=[], images=1)
+    cells, failed = run_in(tmp_path / "out", plan)
+    assert {cell.key[1] for cell in failed} == {"defocus_fluorescence@5"}
+    assert "pixels wide" in failed[0].failure
+    assert len(cells) == 2 * 3
+
+
 def test_labels_follow_geometry_and_destroyed_pixels_do_not_count(networks, nuclei):
     plan = plan_for(networks, nuclei)
     shop = Workshop(plan)

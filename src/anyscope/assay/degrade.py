@@ -13,7 +13,7 @@ from anyscope.assay.conditions import Condition
 from anyscope.assay.inputs import AssayImage
 from anyscope.attacks import ATTACKS, Attack, Target, class_logits, round_to_bits
 from anyscope.contracts import Labels, Unit
-from anyscope.corruptions import CORRUPTIONS, Acquisition, acquisition_of_record, warp_labels
+from anyscope.corruptions import CORRUPTIONS, Acquisition, acquisition_of_record, assume_acquisition, warp_labels
 from anyscope.images import Intensity, to_unit
 from anyscope.images.intensity import percentiles
 from anyscope.inference.network import device_of
@@ -59,7 +59,7 @@ def corrupt(
 
     Args:
         condition: The corruption and its severity.
-        images: At least one; all of the same shape and channels, all with their making known, or none.
+        images: At least one; all of the same shape and channels, of one microscope or of one size of pixels.
         intensity: The convention of the models: where it takes the range from the image, another exposure has another
             range.
         seed: Seed of the assay.
@@ -69,7 +69,8 @@ def corrupt(
     kind = CORRUPTIONS[condition.name]
     seeds = [image_seed(seed, image.name) for image in images]
     units = torch.from_numpy(np.stack([image.unit for image in images])).to(where)
-    corrupted = kind.at(int(condition.level))(units, seeds, _acquisition(images, where))
+    acquisition = _acquisition(images, where) if kind.new_exposure else None
+    corrupted = kind.at(int(condition.level))(units, seeds, acquisition)
     labels = torch.from_numpy(np.stack([image.labels.astype(np.int64) for image in images])).to(where)
     valid = torch.from_numpy(np.stack([image.valid for image in images])).to(where)
     if corrupted.field is not None:
@@ -88,11 +89,12 @@ def corrupt(
     return shown
 
 
-def _acquisition(images: Sequence[AssayImage], device: torch.device) -> Acquisition | None:
-    """How the images were taken, where all of them tell it and by the same microscope."""
+def _acquisition(images: Sequence[AssayImage], device: torch.device) -> Acquisition:
+    """How the images were taken: as their records tell, or as images of their pixel size probably were."""
     makings = [image.making for image in images if image.making is not None]
     if len(makings) < len(images) or any(making.microscope != makings[0].microscope for making in makings):
-        return None
+        units = torch.from_numpy(np.stack([image.unit for image in images])).to(device)
+        return assume_acquisition(units, images[0].pixel_size_nm)
     return acquisition_of_record(
         [{"microscope": making.microscope} for making in makings],
         [making.signal for making in makings],

@@ -46,6 +46,7 @@ class AssayImage:
         labels: Reference (z, y, x): class numbers, or ids of objects.
         valid: Voxels that count.
         value_range: Grey levels that became 0 and 1.
+        pixel_size_nm: Size of its pixels as they are here; None where unknown.
         making: How it was made, where that is known and its pixels are its own.
     """
 
@@ -54,6 +55,7 @@ class AssayImage:
     labels: Labels
     valid: NDArray[np.bool_]
     value_range: tuple[float, float]
+    pixel_size_nm: float | None
     making: Making | None
 
     @property
@@ -105,7 +107,8 @@ class AssayData:
         unit = to_unit(cut.image.read(cut.roi), value_range)
         labels, valid = cut.read_reference("instances" if self.has_objects else "semantic")
         own = labels.shape[1:]
-        working = resampling_for(region.pixel_size_nm, convention.pixel_size_nm).working_shape((own[0], own[1]))
+        resampling = resampling_for(region.pixel_size_nm, convention.pixel_size_nm)
+        working = resampling.working_shape((own[0], own[1]))
         making = _making(self._dataset.root, cut) if working == own else None
         window = (slice(None), *_middle(working, self._plan.crop_px))
         unit = np.stack([resample_image(unit[:, z], working) for z in range(planes)], axis=1)
@@ -115,6 +118,7 @@ class AssayData:
             labels=np.ascontiguousarray(resample_labels(labels, working)[window]),
             valid=np.ascontiguousarray(resample_labels(valid, working)[window]),
             value_range=value_range,
+            pixel_size_nm=None if region.pixel_size_nm is None else region.pixel_size_nm / resampling.scale,
             making=None if making is None else Making(making.signal[:, *window], making.microscope),
         )
 

@@ -83,9 +83,9 @@ class Workshop:
         return Convention(Intensity(), None)
 
     def _batches(self, data: str, names: list[str], convention: Convention) -> Iterator[list[AssayImage]]:
-        """The images in runs of one shape and one microscope."""
+        """The images in runs of one shape, one microscope and one size of pixels."""
         images = [self.data(data).image(name, convention) for name in names]
-        for _, run in groupby(images, lambda image: (image.unit.shape, image.making and image.making.microscope)):
+        for _, run in groupby(images, _kind_of):
             yield list(run)
 
     def _measure(
@@ -93,7 +93,12 @@ class Workshop:
     ) -> Iterable[Cell]:
         shared: list[Shown] | None = None
         if condition.kind == "corruption":
-            shared = corrupt(condition, images, convention.intensity, self.plan.seed, self._device)
+            try:
+                shared = corrupt(condition, images, convention.intensity, self.plan.seed, self._device)
+            except AnyscopeError as error:  # such as optics that no image of these pixels can have
+                keys = [(model, task.condition, image.name) for model in models for image in images]
+                yield from (Cell(key, failure=_one_line(error)) for key in keys)
+                return
         elif condition.kind != "attack":
             shared = [untouched(image) for image in images]
         objects = self.data(task.data).has_objects
@@ -113,6 +118,10 @@ class Workshop:
         if not isinstance(subject, NetworkSubject):
             raise BadInput(f"attack on {subject.name!r}", "has no gradient", "a network")
         return attack(condition, images, subject.segmenter, self.plan.seed, self.plan.attack_steps)
+
+
+def _kind_of(image: AssayImage) -> tuple[object, ...]:
+    return image.unit.shape, image.pixel_size_nm, image.making and image.making.microscope
 
 
 def _judge(subject: Subject, shown: list[Shown]) -> list[Verdict]:
