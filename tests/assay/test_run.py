@@ -217,14 +217,14 @@ def test_stress_from_runs_to_tables(networks, nuclei, tmp_path):
     assert result.report.is_file()
     assert result.scores.models == ("one", "two", "otsu")
     assert result.objects is not None
-    rows = list(csv.DictReader((out / "cells.csv").open()))
+    rows = list(csv.DictReader((out / "cells.csv").read_text().splitlines()))
     assert len(rows) == result.cells
     table = pq.read_table(out / "cells.parquet").to_pylist()
     assert [row["mask_foreground_iou"] for row in table] == [float(r["mask_foreground_iou"] or 0) for r in rows]
     pooled = [r for r in rows if r["model"] == "one" and r["condition"] == "clean"]
     tp, fp, fn = (sum(int(r[name]) for r in pooled) for name in ("tp", "fp", "fn"))
     assert result.scores.clean[0] == pytest.approx(tp / (tp + fp + fn))
-    scores = {(r["model"], r["measure"]): r for r in csv.DictReader((out / "scores.csv").open())}
+    scores = {(r["model"], r["measure"]): r for r in csv.DictReader((out / "scores.csv").read_text().splitlines())}
     assert float(scores["one", "mask"]["clean"]) == pytest.approx(result.scores.clean[0], abs=1e-6)
     assert plan_of(anyscope.running.run_folder.RunFolder.of(out)).seed == 0
     with pytest.raises(BadInput, match="exists"):
@@ -236,6 +236,17 @@ def test_stress_from_runs_to_tables(networks, nuclei, tmp_path):
         anyscope.stress(networks, nuclei, out, gate=gate, **given, resume=True)
     with pytest.raises(BadInput, match="no such model"):
         anyscope.stress(networks, nuclei, out, reference="three", **given, resume=True)
+
+
+def test_another_training_at_the_same_place_is_another_model(nuclei, tmp_path):
+    given = {"suite": "none", "images": 1, "device": "cpu", "baseline": False}
+    before = anyscope.stress([save_tiny(tmp_path / "net", 0)], nuclei, tmp_path / "out", **given)
+    shutil.rmtree(tmp_path / "net")
+    save_tiny(tmp_path / "net", 5)
+    with pytest.raises(BadInput, match="weights"):
+        anyscope.stress([tmp_path / "net"], nuclei, tmp_path / "out", **given, resume=True)
+    after = anyscope.stress([tmp_path / "net"], nuclei, tmp_path / "out2", **given)
+    assert after.scores.clean[0] != before.scores.clean[0]
 
 
 def test_other_data_and_names(networks, nuclei, tmp_path):

@@ -35,6 +35,7 @@ class Workshop:
     def do(self, task: Task) -> list[Cell]:
         """The cells of a task. What a model does wrong becomes a failure of its cells."""
         condition = Condition.parse(task.condition)
+        self._faults.clear()  # what could not be loaded may have been mended
         wanted: dict[str, list[str]] = {}
         for model, _, image in task.missing:
             wanted.setdefault(model, []).append(image)

@@ -27,10 +27,12 @@ class SubjectRef(Frozen):
     Args:
         name: Its name in ledger and report.
         path: Folder of its run or segmenter; None for the classical baseline.
+        weights: SHA-256 of its weights: another training at the same place is another model.
     """
 
     name: str
     path: str | None
+    weights: str | None = None
 
 
 class DataRef(Frozen):

@@ -38,6 +38,17 @@ def save_segmenter(segmenter: Segmenter, folder: str | PathLike[str], *, replace
         (temporary / SPEC_FILE).write_text(dump_document(document), encoding="utf-8")
 
 
+def weights_hash(path: str | PathLike[str]) -> str | None:
+    """The SHA-256 of a segmenter's weights as its spec states it; None where it states none.
+
+    Raises:
+        BadInput: There is no spec, or it is no mapping.
+    """
+    document = read_document(find_segmenter(path) / SPEC_FILE, "a spec written by anyscope")
+    claimed = document.get(_HASH) if isinstance(document, dict) else None
+    return claimed if isinstance(claimed, str) else None
+
+
 def load_segmenter(path: str | PathLike[str], device: str | torch.device = "cpu") -> Segmenter:
     """Load a segmenter, in evaluation mode.
 

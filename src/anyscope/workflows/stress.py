@@ -20,7 +20,7 @@ from anyscope.assay.tally import shift_tallies, tally
 from anyscope.datasets import Dataset, Part, open_dataset
 from anyscope.errors import AnyscopeError, BadInput, GateFailed, Incomplete
 from anyscope.images import Intensity, ReadOptions
-from anyscope.models.storage import find_segmenter
+from anyscope.models.storage import find_segmenter, weights_hash
 from anyscope.running.devices import choose_device
 from anyscope.running.engines import Engine, choose_engine
 from anyscope.running.progress import duration, say
@@ -164,7 +164,9 @@ def plan_assay(
 ) -> AssayPlan:
     """What :func:`stress` would do, after looking at models and data. Arguments as there."""
     conditions = [CLEAN, *suites(suite), *attack_conditions(attacks, epsilons)]
-    subjects = [SubjectRef(name=name, path=str(path)) for name, path in _named(runs).items()]
+    subjects = [
+        SubjectRef(name=name, path=str(path), weights=weights_hash(path)) for name, path in _named(runs).items()
+    ]
     if not subjects and not baseline:
         raise BadInput("stress", "no models", "at least one run")
     opened = open_dataset(data, read)
