@@ -225,6 +225,9 @@ def test_stress_from_runs_to_tables(networks, nuclei, tmp_path):
     tp, fp, fn = (sum(int(r[name]) for r in pooled) for name in ("tp", "fp", "fn"))
     assert result.scores.clean[0] == pytest.approx(tp / (tp + fp + fn))
     scores = {(r["model"], r["measure"]): r for r in csv.DictReader((out / "scores.csv").read_text().splitlines())}
+    series = list(csv.DictReader((out / "series.csv").read_text().splitlines()))
+    assert {row["series"] for row in series} == set(result.scores.series)
+    assert len(series) == 2 * 3 * len(result.scores.series)
     assert float(scores["one", "mask"]["clean"]) == pytest.approx(result.scores.clean[0], abs=1e-6)
     assert plan_of(anyscope.running.run_folder.RunFolder.of(out)).seed == 0
     with pytest.raises(BadInput, match="exists"):

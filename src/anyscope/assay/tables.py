@@ -21,7 +21,7 @@ _COLUMNS = ("model", "condition", "kind", "family", "name", "level", "norm", "im
 
 
 def write_tables(ledger: Ledger, folder: Path, scores: Sequence[AssayScores]) -> None:
-    """Write ``cells.csv``, ``cells.parquet`` and ``scores.csv`` into the folder of an assay."""
+    """Write ``cells.csv``, ``cells.parquet``, ``scores.csv`` and ``series.csv`` into the folder of an assay."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -31,8 +31,9 @@ def write_tables(ledger: Ledger, folder: Path, scores: Sequence[AssayScores]) ->
     with atomic_file(folder / "cells.parquet") as temporary:
         table = pa.table({name: [row.get(name) for row in rows] for name in columns})
         pq.write_table(table, temporary)
-    found = [row for one in scores for row in score_rows(one)]
-    write_text(folder / "scores.csv", _csv(list(found[0]), [list(row.values()) for row in found]))
+    for name, rows_of in (("scores.csv", score_rows), ("series.csv", series_rows)):
+        found = [row for one in scores for row in rows_of(one)]
+        write_text(folder / name, _csv(list(found[0]) if found else [], [list(row.values()) for row in found]))
 
 
 def cell_rows(ledger: Ledger) -> list[dict[str, Any]]:
@@ -83,6 +84,30 @@ def score_rows(scores: AssayScores) -> list[dict[str, Any]]:
                 "reference": scores.reference,
             }
         )
+    return rows
+
+
+def series_rows(scores: AssayScores) -> list[dict[str, Any]]:
+    """One row for each model and corruption or attack: summaries over its levels."""
+    rows = []
+    for name, group in scores.series.items():
+        mean, area = scores.mean_over([name]), scores.area(name)
+        lost, relative = scores.corruption_degradation(name), scores.relative_degradation(name)
+        for m, model in enumerate(scores.models):
+            rows.append(
+                {
+                    "model": model,
+                    "measure": scores.tally.measure,
+                    "series": name,
+                    "family": group[0].family,
+                    "mean": _number(mean[m]),
+                    "mean_over_clean": _ratio(mean[m], scores.clean[m]),
+                    "strongest": _number(scores.of(group[-1])[m]),
+                    "area": _number(area[m]),
+                    "cd": _number(lost[m]),
+                    "rcd": _number(relative[m]),
+                }
+            )
     return rows
 
 
