@@ -90,6 +90,18 @@ def test_ranks_leave_out_what_is_undertrained_or_incomplete(scores):
     assert found.ranks.tolist() == [0, 1, 0, 0]
 
 
+def test_a_model_that_no_attack_breaks_has_no_rank_under_attack():
+    rows = {"net": [[0.9] * 3, [0.8] * 3, [0.2] * 3], "masked": [[0.9] * 3, [0.7] * 3, [0.6] * 3]}
+    found = AssayScores(tally_of(rows, ["clean", "contrast@1", "pgd@32"]), {}, "net")
+    assert found.unbroken.tolist() == [False, True]
+    assert found.attack_ranks.tolist() == [1, 0]
+    assert found.ranks.tolist() == [1, 2]
+    assert found.corruption_and_attack.models == 1
+    assert "No attack broke masked even at 32/255" in " ".join(find(found).remarks)
+    small = AssayScores(tally_of(rows, ["clean", "contrast@1", "pgd@16"]), {}, "net")
+    assert not small.unbroken.any()
+
+
 def test_shares_of_variance_by_corruption_and_family(scores):
     shares = scores.shares
     assert set(shares) == {"contrast", "charging"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anyscope.assay.plan import BASELINE
-from anyscope.assay.scores import UNDERTRAINED, AssayScores
+from anyscope.assay.scores import LARGE, UNDERTRAINED, AssayScores
 from anyscope.assay.tally import NAMES
 
 
@@ -70,6 +70,12 @@ def _remarks(scores: AssayScores) -> list[str]:
     if scores.corruption_and_attack is not None:
         text = scores.corruption_and_attack.describe()
         remarks.append(f"Robustness to corruptions and to attacks, as what is left of the clean score: {text}.")
+    masked = [model for model, kept in zip(scores.models, scores.unbroken, strict=True) if kept]
+    if masked:
+        remarks.append(
+            f"No attack broke {', '.join(masked)} even at {LARGE:g}/255: their gradients are probably masked, which is"
+            " no robustness. They have no rank under attack and are left out of its correlation."
+        )
     if scores.synthetic_and_real is not None:
         images = sum(len(one.images) for one in scores.shifts.values())
         text = scores.synthetic_and_real.describe()

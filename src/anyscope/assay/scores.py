@@ -24,6 +24,8 @@ from anyscope.seeding import generator
 Numbers = NDArray[np.float64]
 UNDERTRAINED = 0.05
 """A model whose clean score is further below the best is marked and not ranked: bad models look robust by ratios."""
+LARGE = 32.0
+"""A size of perturbation in grey levels of 255 at which any network ought to fail."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,12 +196,31 @@ class AssayScores:
 
     @cached_property
     def attack_ranks(self) -> NDArray[np.int64]:
-        """The same by mean score under attack."""
-        return self._rank(self.names("attack"))
+        """The same by mean score under attack, 0 also for models that no attack could break: :attr:`unbroken`."""
+        return self._rank(self.names("attack"), ~self.unbroken)
 
-    def _rank(self, names: Sequence[str]) -> NDArray[np.int64]:
-        values = np.where(self.eligible, self.mean_over(names), np.nan)
+    def _rank(self, names: Sequence[str], trusted: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        chosen = self.eligible if trusted is None else self.eligible & trusted
+        values = np.where(chosen, self.mean_over(names), np.nan)
         return ranks_with_ties(values, self.mean_over(names, self.draws))
+
+    @cached_property
+    def unbroken(self) -> NDArray[np.bool_]:
+        """Which models (m,) keep more than half of their clean score under every attack of :data:`LARGE` grey levels.
+
+        So much change ought to break any network: the gradient of such a model probably does not tell what matters (it
+        is masked), and its scores under attack say nothing of its robustness.
+        """
+        large = [
+            number
+            for number, condition in enumerate(self.conditions)
+            if condition.family == "attack" and condition.norm == "linf" and condition.level >= LARGE
+        ]
+        if not large:
+            return np.zeros(len(self.models), bool)
+        with np.errstate(invalid="ignore"):
+            kept: NDArray[np.bool_] = self.pooled[:, large].min(axis=1) > 0.5 * self.clean
+        return kept
 
     @cached_property
     def shares(self) -> dict[str, float]:
@@ -234,7 +255,8 @@ class AssayScores:
         if not corruptions or not attacks:
             return None
         drawn = self.mean_over(corruptions, self.draws), self.mean_over(attacks, self.draws)
-        return self._correlate(self.corrupted, self.attacked, drawn, "attack")
+        attacked = np.where(self.unbroken, np.nan, self.attacked)
+        return self._correlate(self.corrupted, attacked, drawn, "attack")
 
     @cached_property
     def synthetic_and_real(self) -> RankCorrelation | None:
