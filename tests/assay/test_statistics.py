@@ -26,6 +26,17 @@ def test_models_that_differ_by_chance_share_a_rank():
     assert without.tolist() == [0, 1, 2]
 
 
+def test_no_model_ranks_behind_one_of_a_lower_score():
+    """The second is always a little behind the first; the third is lower still, but varies too much to tell."""
+    random = np.random.default_rng(0)
+    best = random.uniform(0.5, 0.9, 20)
+    images = np.stack([best, best - 0.02, best - 0.05 + random.normal(0, 0.3, 20)], axis=1)
+    images[:, 2] += best.mean() - 0.05 - images[:, 2].mean()
+    draws = images[resamples(20, random)].mean(axis=1)
+    assert ranks_with_ties(images.mean(axis=0), draws).tolist() == [1, 1, 1]
+    assert ranks_with_ties(images[:, :2].mean(axis=0), draws[:, :2]).tolist() == [1, 2]
+
+
 def test_a_small_but_constant_difference_is_no_tie():
     """Images differ much, models little but always: the bootstrap is paired."""
     images = np.random.default_rng(1).uniform(0.2, 0.9, (30, 1)) + np.array([[0.0, 0.01]])

@@ -29,7 +29,8 @@ def interval(values: Numbers, axis: int = 0) -> tuple[Numbers, Numbers]:
 def ranks_with_ties(values: Numbers, draws: Numbers) -> NDArray[np.int64]:
     """Rank of every model: 1 plus the number of models that are better beyond chance.
 
-    A model is better beyond chance where the 95 % interval of the paired difference lies above 0.
+    A model is better beyond chance where the 95 % interval of the paired difference lies above 0. No model ranks behind
+    one of a lower score, whose difference to the best may be of larger spread: they tie then.
 
     Args:
         values: Scores (models,), more is better; NaN is not ranked (rank 0).
@@ -40,6 +41,8 @@ def ranks_with_ties(values: Numbers, draws: Numbers) -> NDArray[np.int64]:
     for model in np.flatnonzero(ranked):
         low, _ = interval(draws[:, ranked] - draws[:, [model]])
         ranks[model] = 1 + int((low > 0).sum())
+    order = [model for model in np.argsort(-values, kind="stable") if ranked[model]]
+    ranks[order] = np.minimum.accumulate(ranks[order][::-1])[::-1]
     return ranks
 
 
