@@ -290,7 +290,7 @@ def test_attacks_that_fail_are_named(scores: AssayScores) -> None:
     assert {(doubt.model, doubt.attack) for doubt in doubts} == {("masked", "pgd")}
     page = assay_page(AssayReport("masked", broken, None, find(broken)))
     assert "attacks that may have failed" in page.html()
-    assert "fails to find what is there" in page.html()
+    assert "misses what is there" in page.html()
 
 
 def test_clean_alone_is_enough() -> None:
