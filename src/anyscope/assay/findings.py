@@ -74,7 +74,7 @@ def _remarks(scores: AssayScores) -> list[str]:
     if masked:
         remarks.append(
             f"No attack broke {', '.join(masked)} even at {LARGE:g}/255: their gradients may be masked, which is no"
-            " robustness, or objects stand out by more. They have no rank under attack and are left out of its correlation."
+            " robustness, or objects stand out by more. They have no rank under attack and are not in its correlation."
         )
     if scores.synthetic_and_real is not None:
         images = sum(len(one.images) for one in scores.shifts.values())
