@@ -226,8 +226,8 @@ def test_ctrl_c_is_exit_code_130(capsys, monkeypatch):
 
 
 def start(blobs: Path, out: Path, *more: str) -> subprocess.Popen:
-    """A training of 12 short epochs in a process of its own."""
-    arguments = ["train", "--data", blobs, "--out", out, "--device", "cpu", *flags(epochs=12, steps_per_epoch=3), *more]
+    """A training of 40 short epochs in a process of its own, long enough to be interrupted in its midst."""
+    arguments = ["train", "--data", blobs, "--out", out, "--device", "cpu", *flags(epochs=40, steps_per_epoch=3), *more]
     command = [sys.executable, "-m", "anyscope.cli", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
