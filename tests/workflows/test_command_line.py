@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -226,10 +227,12 @@ def test_ctrl_c_is_exit_code_130(capsys, monkeypatch):
 
 
 def start(blobs: Path, out: Path, *more: str) -> subprocess.Popen:
-    """A training of 40 short epochs in a process of its own, long enough to be interrupted in its midst."""
-    arguments = ["train", "--data", blobs, "--out", out, "--device", "cpu", *flags(epochs=40, steps_per_epoch=3), *more]
+    """A training of 20 short epochs in a process of its own, long enough to be interrupted in its midst."""
+    arguments = ["train", "--data", blobs, "--out", out, "--device", "cpu", *flags(epochs=20, steps_per_epoch=3), *more]
     command = [sys.executable, "-m", "anyscope.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Shells start what runs in the background with Ctrl-C ignored, and it would inherit that.
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds)
 
 
 def wait_for_epochs(out: Path, count: int, process: subprocess.Popen) -> None:
