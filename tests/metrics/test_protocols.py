@@ -32,7 +32,7 @@ def scores_of(protocol, reference, prediction, **more):
     return protocol.scores(protocol.measure(reference, prediction, **more))
 
 
-def same(one, other):
+def assert_same(one, other):
     assert one.keys() == other.keys()
     for name in one:
         assert one[name] == pytest.approx(other[name], abs=1e-9, nan_ok=True), name
@@ -77,7 +77,7 @@ def test_a_worse_prediction_scores_worse(protocol):
 def test_two_dimensional_input_is_one_slice(protocol):
     reference = cells(2)
     prediction = perturbed(reference, 2)
-    same(scores_of(protocol, reference, prediction), scores_of(protocol, reference[None], prediction[None]))
+    assert_same(scores_of(protocol, reference, prediction), scores_of(protocol, reference[None], prediction[None]))
 
 
 def test_an_empty_image_is_counted_and_never_scored(protocol):
@@ -99,8 +99,8 @@ def test_counts_survive_json(protocol):
     for prediction in (perturbed(reference, 4), np.zeros_like(reference)):
         counts = protocol.measure(reference, prediction)
         back = Counts.from_json(json.loads(json.dumps(counts.to_json())))
-        same(protocol.scores(back), protocol.scores(counts))
-        same(protocol.scores(protocol.pool([back, counts])), protocol.scores(protocol.pool([counts, counts])))
+        assert_same(protocol.scores(back), protocol.scores(counts))
+        assert_same(protocol.scores(protocol.pool([back, counts])), protocol.scores(protocol.pool([counts, counts])))
 
 
 def test_pooling_an_image_with_itself_changes_no_ratio(protocol):
@@ -125,7 +125,7 @@ def test_ids_do_not_matter(name, pair, names):
     protocol = PROTOCOLS[name]
     pair = [np.where(labels > 0, labels + 1, 0) for labels in pair]
     renamed = [np.array([0, 0, *names])[labels] for labels in pair]
-    same(scores_of(protocol, *pair), scores_of(protocol, *renamed))
+    assert_same(scores_of(protocol, *pair), scores_of(protocol, *renamed))
 
 
 def test_ignored_labels_are_not_scored(protocol):
@@ -137,7 +137,7 @@ def test_ignored_labels_are_not_scored(protocol):
     if protocol.name == "isbi2012":  # thinning lets labels grow from ignored pixels
         elsewhere = prediction
     assert without.measure(reference, prediction).images == 1
-    same(scores_of(without, reference, prediction), scores_of(without, reference, elsewhere))
+    assert_same(scores_of(without, reference, prediction), scores_of(without, reference, elsewhere))
     assert scores_of(without, reference, prediction) != scores_of(protocol, reference, prediction)
 
 

@@ -123,7 +123,7 @@ def test_imagenet_weights(name, encoder, spec_of, monkeypatch):
         return create(model, pretrained=False, **options)
 
     monkeypatch.setattr(timm, "create_model", fetched)
-    monkeypatch.setattr(f"anyscope.models.nets.{'vit' if name == 'segmenter' else name}.reaching_the_hub", nullcontext)
+    monkeypatch.setattr("anyscope.models.nets.imagenet.reaching_the_hub", nullcontext)
     segmenter = build_segmenter(spec_of(name, arguments={"encoder": encoder}), 0, "imagenet")
     assert asked == [True]
     expected = timm.get_pretrained_cfg(encoder).mean

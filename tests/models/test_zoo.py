@@ -137,7 +137,7 @@ def test_imagenet_weights_are_used_and_grey_gets_mean_statistics(spec_of, monkey
 
     statistics = {"mean": [0.2, 0.3, 0.7], "std": [0.1, 0.2, 0.6]}
     monkeypatch.setattr(smp, "create_model", fetched)
-    monkeypatch.setattr("anyscope.models.nets.smp.reaching_the_hub", nullcontext)
+    monkeypatch.setattr("anyscope.models.nets.imagenet.reaching_the_hub", nullcontext)
     monkeypatch.setattr("segmentation_models_pytorch.encoders.get_preprocessing_params", lambda *_: statistics)
     grey = build_segmenter(spec_of("smp_unet"), 0, "imagenet")
     colour = build_segmenter(spec_of("smp_unet", channels=3), 0, "imagenet")

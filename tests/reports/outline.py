@@ -36,3 +36,13 @@ class Outline(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+    def assert_requests_nothing(self) -> None:
+        """No element fetches anything: every address is inside the page."""
+        for tag, attributes in self.tags:
+            for name, value in attributes.items():
+                if name in {"src", "href", "srcset", "action", "poster", "data", "background"}:
+                    assert (value or "").startswith(("#", "data:")), (tag, name, value)
+                if name != "xmlns":
+                    assert "http:" not in (value or "")
+                    assert "https:" not in (value or "")

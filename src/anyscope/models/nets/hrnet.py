@@ -5,15 +5,15 @@ Source: Wang et al., TPAMI 2020, arXiv 1908.07919, section 3 (HRNetV2); encoder 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from pydantic import field_validator
 from torch import nn
 
-from anyscope.errors import BadInput
 from anyscope.models.entry import Arguments, ModelEntry, Pretrained
-from anyscope.models.hub import reaching_the_hub
+from anyscope.models.nets.imagenet import with_timm_encoder
 from anyscope.models.nets.normalisation import BatchNorm, tolerate_single_values
 
 STRIDE = 32
@@ -82,18 +82,8 @@ def _resize(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
 
 
 def _pretrained(in_channels: int, out_channels: int, arguments: HRNetArguments) -> Pretrained:
-    import timm
-
-    name = arguments.encoder
-    statistics = timm.get_pretrained_cfg(name)
-    if statistics is None or not timm.models.is_model_pretrained(name):
-        raise BadInput(
-            f"encoder {name!r}", "has no ImageNet weights", remedy="choose another encoder or random weights"
-        )
-    with reaching_the_hub(f"ImageNet weights of encoder {name!r}"):
-        net = HRNet(in_channels, out_channels, arguments, pretrained=True)
-    origin = f"encoder {name} trained on ImageNet, random decoder"
-    return Pretrained(net, tuple(statistics.mean), tuple(statistics.std), origin)
+    fetch = partial(HRNet, in_channels, out_channels, arguments, pretrained=True)
+    return with_timm_encoder(arguments.encoder, fetch)
 
 
 ENTRIES = (

@@ -12,8 +12,8 @@ from torch import nn
 
 from anyscope.errors import BadInput
 from anyscope.models.entry import Arguments, ModelEntry, Pretrained
-from anyscope.models.hub import reaching_the_hub
 from anyscope.models.nets.auxiliary import FCNHead, GuidedNet
+from anyscope.models.nets.imagenet import Statistics, with_imagenet_encoder
 from anyscope.models.nets.normalisation import tolerate_single_values
 
 
@@ -184,23 +184,25 @@ def _pretrained(
 ) -> Pretrained:
     """The architecture with an encoder that was trained on ImageNet and a random decoder."""
     import timm
-    from segmentation_models_pytorch.encoders import encoders, get_preprocessing_params
+    from segmentation_models_pytorch.encoders import encoders
 
     name = arguments.encoder
-    if name.startswith("tu-"):
+    of_timm = name.startswith("tu-")
+    if of_timm:
         available = timm.models.is_model_pretrained(name.removeprefix("tu-"))
     else:
         available = "imagenet" in encoders[name]["pretrained_settings"]
-    if not available:
-        raise BadInput(
-            f"encoder {name!r}", "has no ImageNet weights", remedy="choose another encoder or random weights"
-        )
-    with reaching_the_hub(f"ImageNet weights of encoder {name!r}"):
-        statistics = get_preprocessing_params(name, "imagenet")
-        weights = True if name.startswith("tu-") else "imagenet"
-        net = _construct(architecture, smallest, in_channels, out_channels, arguments, weights)
-    origin = f"encoder {name} trained on ImageNet, random decoder"
-    return Pretrained(net, tuple(statistics["mean"]), tuple(statistics["std"]), origin)
+    fetch = partial(
+        _construct, architecture, smallest, in_channels, out_channels, arguments, True if of_timm else "imagenet"
+    )
+    return with_imagenet_encoder(name, available, fetch, _statistics)
+
+
+def _statistics(name: str) -> Statistics:
+    from segmentation_models_pytorch.encoders import get_preprocessing_params
+
+    settings = get_preprocessing_params(name, "imagenet")
+    return settings["mean"], settings["std"]
 
 
 _PAN_SMALLEST = 128

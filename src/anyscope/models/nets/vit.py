@@ -5,6 +5,7 @@ Source: Strudel, Garcia, Laptev, Schmid, ICCV 2021, arXiv 2105.05633.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 
 from anyscope.errors import BadInput
 from anyscope.models.entry import Arguments, ModelEntry, Pretrained
-from anyscope.models.hub import reaching_the_hub
+from anyscope.models.nets.imagenet import with_timm_encoder
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 _HEAD = 64
@@ -147,19 +148,8 @@ def _construct(in_channels: int, out_channels: int, arguments: SegmenterArgument
 
 
 def _pretrained(in_channels: int, out_channels: int, arguments: SegmenterArguments) -> Pretrained:
-    import timm
-
-    name = arguments.encoder
-    if not timm.models.is_model_pretrained(name):
-        raise BadInput(
-            f"encoder {name!r}", "has no ImageNet weights", remedy="choose another encoder or random weights"
-        )
-    with reaching_the_hub(f"ImageNet weights of encoder {name!r}"):
-        net = SegmenterViT(in_channels, out_channels, arguments, pretrained=True)
-    statistics = timm.get_pretrained_cfg(name)
-    assert statistics is not None
-    origin = f"encoder {name} trained on ImageNet, random decoder"
-    return Pretrained(net, tuple(statistics.mean), tuple(statistics.std), origin)
+    fetch = partial(SegmenterViT, in_channels, out_channels, arguments, pretrained=True)
+    return with_timm_encoder(arguments.encoder, fetch)
 
 
 def _stride(net: nn.Module) -> int:
