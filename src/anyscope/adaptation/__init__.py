@@ -1,0 +1,1 @@
+"""Unsupervised domain adaptation: labelled source images, unlabelled target images, a network for the target."""
