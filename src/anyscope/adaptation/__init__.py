@@ -1,1 +1,1 @@
-"""Unsupervised domain adaptation: labelled source images, unlabelled target images, a network for the target."""
+"""Unsupervised domain adaptation: labels of a source, images of a target, methods by name, selection without labels."""
