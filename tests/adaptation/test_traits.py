@@ -160,8 +160,9 @@ def test_measurements_stay_in_their_ranges_and_survive_json(mask):
 
 def test_flipping_and_transposing_change_nothing():
     mask = some_blobs(7)
-    turned = measure_traits([mask[:, ::-1].swapaxes(1, 2)], "semantic").to_dict()
-    assert turned == pytest.approx(measure_traits([mask], "semantic").to_dict(), rel=1e-12)
+    probability = [np.zeros(mask.shape, np.float32)]
+    turned = measure_traits([mask[:, ::-1].swapaxes(1, 2)], "semantic", [probability[0].swapaxes(1, 2)]).to_dict()
+    assert turned == pytest.approx(measure_traits([mask], "semantic", probability).to_dict(), rel=1e-12)
 
 
 def test_unknown_keys_are_refused():

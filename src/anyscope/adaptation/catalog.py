@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from anyscope.adaptation.fda import Fourier
+from anyscope.adaptation.histogram import Histogram
 from anyscope.adaptation.step import Step
 from anyscope.adaptation.supervised import Supervised
 from anyscope.registry import Registry
 
 STEPS: Registry[type[Step]] = Registry("adaptation method")
-for _entry in (Supervised,):
+for _entry in (Histogram, Fourier, Supervised):
     STEPS.add(_entry.name, _entry)

@@ -28,7 +28,8 @@ class Traits:
     """Label-free measurements of the predictions on some images, or of reference labels.
 
     Areas are in working pixels. *Objects* are 2D: pieces of a slice (8-connected, of one id where there are ids) of
-    more than :data:`SPECK_PX` pixels. A value that nothing could be measured for is None, so that traits are plain JSON.
+    more than :data:`SPECK_PX` pixels. A value that nothing could be measured for is None, as JSON
+    knows no NaN.
 
     Args:
         planes: Number of planes.
