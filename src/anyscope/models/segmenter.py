@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, NamedTuple, overload
 
 import torch
@@ -12,7 +13,7 @@ from anyscope.errors import BadInput
 from anyscope.models.entry import Pretrained
 from anyscope.models.nets.auxiliary import GuidedNet
 from anyscope.models.receptive_field import receptive_field
-from anyscope.models.spec import SegmenterSpec
+from anyscope.models.spec import InputTransform, SegmenterSpec
 from anyscope.models.zoo import MODELS
 from anyscope.seeding import derive_seed
 
@@ -103,6 +104,16 @@ class Segmenter(nn.Module):
             logits[..., :height, :width],
             tuple((weight, each[..., :height, :width]) for weight, each in zip(weights, resized, strict=True)),
         )
+
+    @contextmanager
+    def seeing(self, transform: InputTransform) -> Iterator[None]:
+        """Another input transform inside the block: a network that was adapted to a target sees its source without."""
+        before = self.spec
+        self.spec = before.model_copy(update={"input": transform})
+        try:
+            yield
+        finally:
+            self.spec = before
 
     def _relevel(self, images: torch.Tensor) -> torch.Tensor:
         """Grey levels as the spec's input transform wants them."""
