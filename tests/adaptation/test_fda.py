@@ -57,8 +57,14 @@ def test_constant_images(value):
     assert np.isfinite(swap_amplitudes(patch(1, (1, 16, 16)), constant, 0.1)).all()
 
 
+@pytest.fixture
+def work(make_work):
+    """Grey levels are those of 8 bits, so that the domains differ in brightness."""
+    return make_work(intensity="dtype")
+
+
 class TestStyle:
-    def test_patches_are_brighter_as_the_target_is_and_stay_in_range(self, work):
+    def test_patches_are_darker_as_the_target_is_and_stay_in_range(self, work):
         style = Fourier(beta=0.05).run(work).styles[0]
         image = work.source_patches("x").sampler.draw(0).image
         target = work.target_patches("x").sampler.planes.plane(0, 0).image

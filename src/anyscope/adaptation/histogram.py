@@ -129,8 +129,8 @@ class Histogram(Step):
         """See :class:`~anyscope.adaptation.step.Step`."""
         spec = work.segmenter.spec
         source, target = work.domains.source.without_labels(), work.domains.target
-        of_target = mean_histogram(region_histograms(target, spec, zoom=spec.input.zoom))
-        of_source = region_histograms(source, spec)
+        of_target = mean_histogram(region_histograms(target, spec, spec.input.zoom))
+        of_source = region_histograms(source, spec, work.source_input.zoom)
         if self.direction == "source-to-target":
             style = HistogramStyle(tuple(matching_table(counts, of_target) for counts in of_source))
             return replace(work, styles=(*work.styles, style))
@@ -140,7 +140,7 @@ class Histogram(Step):
         return work
 
 
-def region_histograms(images: UnlabelledImages, spec: SegmenterSpec, zoom: float = 1.0) -> list[Counts]:
+def region_histograms(images: UnlabelledImages, spec: SegmenterSpec, zoom: float) -> list[Counts]:
     """The histogram (c, 256) of each region at working pixels, from at most 16 evenly spaced planes of it."""
     reader = PlaneReader(images.regions, "semantic", spec.intensity, spec.pixel_size_nm, zoom=zoom, budget_bytes=0)
     found = []
