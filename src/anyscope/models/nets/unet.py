@@ -7,7 +7,7 @@ convolutions, between levels 2 x 2 max pooling down and a 2 x 2 transposed convo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -169,15 +169,27 @@ class UNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits [B, K, H, W] of ``x`` [B, C, H, W], H and W multiples of the stride."""
-        skips = []
+        return self.decode(self.encode(x))
+
+    def encode(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The features [B, filters, h, w] of every level, the finest first; the last are those of the bottleneck."""
+        features: list[torch.Tensor] = []
         for level, convolutions in enumerate(self.down):
             x = convolutions(x if level == 0 else self.pool(x))
-            skips.append(x)
-        skips.pop()
+            features.append(x)
+        return features
+
+    def expand(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The decoder's finest features [B, filters, H, W], of which the head makes logits."""
+        *skips, x = features
         for up, gate, merge in zip(self.up, self.gates, self.merge, strict=True):
             x = up(x)
             x = merge(torch.cat([x, gate(x, skips.pop())], dim=1))
-        return self.head(x)  # type: ignore[no-any-return]
+        return x
+
+    def decode(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Logits [B, K, H, W] of what :meth:`encode` returned."""
+        return cast(torch.Tensor, self.head(self.expand(features)))
 
 
 def _initialise(module: nn.Module) -> None:
