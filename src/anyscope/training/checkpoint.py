@@ -44,6 +44,12 @@ def load_checkpoint(path: Path, device: str = "cpu") -> State:
     return state
 
 
+def save_weights(module: torch.nn.Module, path: Path) -> None:
+    """Save the state of a module as a .safetensors file, whole or not at all."""
+    with atomic_file(path) as temporary:
+        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}, temporary)
+
+
 def _detach(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         tensors[name] = value.detach().cpu().contiguous().clone()

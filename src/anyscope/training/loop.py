@@ -1,46 +1,31 @@
-"""The training loop: epochs of seeded batches, source validation, checkpoints, the best weights as a segmenter.
-
-A killed run continues from its last epoch and, on the CPU, ends with the same weights as one that was never killed:
-patches are numbered, dropout draws from a stream named by the step, and the whole state of the optimiser is kept.
-"""
+"""Training on labels: source validation after every epoch, the best weights as a segmenter."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from safetensors.torch import load_file, save_file
-from torch.optim.swa_utils import AveragedModel
+from safetensors.torch import load_file
 
 from anyscope.datasets.folder import LabelledImages
 from anyscope.datasets.patches import PatchSampler
 from anyscope.datasets.planes import PlaneReader
-from anyscope.errors import BadInput
 from anyscope.inference import InferenceSettings
 from anyscope.models import Segmenter
-from anyscope.running.atomic import atomic_file
-from anyscope.running.progress import Progress, progress
 from anyscope.running.run_folder import RunFolder
 from anyscope.seeding import derive_seed
 from anyscope.training.augmentation import margin_px
 from anyscope.training.batches import Batch, PatchDataset, epoch_loader
-from anyscope.training.checkpoint import State, load_checkpoint, save_checkpoint
+from anyscope.training.checkpoint import State, save_weights
+from anyscope.training.course import Course, Losses, Stateful, Values, follow
 from anyscope.training.objective import Objective
-from anyscope.training.optimisation import (
-    Schedule,
-    make_average,
-    make_optimiser,
-    make_schedule,
-    step_batch,
-    step_epoch,
-)
+from anyscope.training.optimisation import make_average, make_optimiser, make_schedule, step_batch, step_epoch
 from anyscope.training.settings import AugmentationSettings, TrainSettings
 from anyscope.training.validation import Validation
 
@@ -58,37 +43,108 @@ class Fit:
     best_score: float | None
 
 
-@dataclass
-class _Progressing:
-    """Everything that changes while training, and that a checkpoint holds."""
+class SupervisedCourse(Course):
+    """A segmenter that learns from labels, judged on the validation part after every epoch."""
 
-    model: Segmenter
-    average: AveragedModel | None
-    optimiser: torch.optim.Optimizer
-    schedule: Schedule | None
-    epoch: int = 0
-    best_epoch: int = 0
-    best_score: float = -math.inf
-    seconds: float = 0.0
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        segmenter: Segmenter,
+        dataset: PatchDataset,
+        settings: TrainSettings,
+        best: Path,
+        validation: LabelledImages | None,
+    ) -> None:
+        self._accelerator, self._dataset, self._settings, self._best_file = accelerator, dataset, settings, best
+        self._objective = Objective.of(settings, segmenter.spec.classes)
+        optimiser = make_optimiser(segmenter.parameters(), settings)
+        self._model, self._optimiser = accelerator.prepare(segmenter, optimiser)
+        self._segmenter = segmenter
+        self._average = make_average(segmenter, settings.ema)
+        self._schedule = make_schedule(optimiser, settings)
+        self.best = Best()
+        self._judged = None if validation is None else Validation.read(validation, segmenter.spec, settings)
+        self._fixed: list[Batch] = []
+        if validation is not None:
+            self._fixed = _fixed_batches(validation, settings, segmenter.spec.classes, accelerator.device)
+        self._batches: Iterator[Batch] = iter(())
 
-    def state(self) -> State:
-        return {
-            "model": self.model.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": None if self.schedule is None else self.schedule.state_dict(),
-            **{name: getattr(self, name) for name in ("epoch", "best_epoch", "best_score", "seconds")},
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """Weights, their average, the optimiser, the schedule and the best epoch."""
+        parts: dict[str, Stateful | None] = {
+            "model": self._segmenter,
+            "average": self._average,
+            "optimiser": self._optimiser,
+            "schedule": self._schedule,
+            "best": self.best,
         }
+        return {name: part for name, part in parts.items() if part is not None}
 
-    def restore(self, state: State) -> None:
-        self.model.load_state_dict(state["model"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
-        for name in ("epoch", "best_epoch", "best_score", "seconds"):
-            setattr(self, name, state[name])
+    @property
+    def weights(self) -> Segmenter:
+        """The segmenter as it is validated and saved: the average where there is one."""
+        return self._segmenter if self._average is None else cast(Segmenter, self._average.module)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Prepare the batches of the epoch."""
+        self._model.train()
+        settings = self._settings
+        loader = epoch_loader(self._dataset, epoch, settings.steps_per_epoch, settings.batch, settings.workers)
+        self._batches = iter(self._accelerator.prepare(loader))
+
+    def step(self, number: int) -> Losses:  # noqa: ARG002  (the batches of an epoch are numbered)
+        """One batch."""
+        accelerator = self._accelerator
+        batch = next(self._batches)
+        with accelerator.autocast():
+            loss = self._objective(self._model, batch, auxiliary=self._segmenter.is_guided)
+        accelerator.backward(loss)
+        if self._settings.clip_norm > 0:
+            accelerator.clip_grad_norm_(self._model.parameters(), self._settings.clip_norm)
+        self._optimiser.step()
+        step_batch(self._schedule)
+        self._optimiser.zero_grad(set_to_none=True)
+        if self._average is not None:
+            self._average.update_parameters(self._segmenter)
+        return {"loss": accelerator.reduce(loss.detach(), reduction="mean")}
+
+    def end_epoch(self, epoch: int, means: Values) -> Values:
+        """Validate, and keep the weights where they are the best so far."""
+        weights = self.weights
+        values = {"learning_rate": float(self._optimiser.param_groups[0]["lr"])}
+        score = float(epoch)
+        if self._judged is not None:
+            values["val_loss"] = self._judged.loss(weights, self._fixed, self._objective)
+            scores = self._judged.scores(weights, InferenceSettings(device=str(self._accelerator.device)))
+            values |= {f"val_{name}": value for name, value in scores.items()}
+            score = scores[self._judged.selection]
+        step_epoch(self._schedule, values.get("val_loss", means["loss"]))
+        if score > self.best.score or not self._best_file.is_file():
+            self.best.epoch, self.best.score = epoch, score
+            if self._accelerator.is_main_process:
+                save_weights(weights, self._best_file)
+        return values
+
+    def describe(self) -> str:
+        """The best score so far."""
+        return f"best {self.best.score:.4f}" if self.best.epoch else ""
+
+
+@dataclass
+class Best:
+    """The epoch of the best weights so far, from 1, and their score."""
+
+    epoch: int = 0
+    score: float = -math.inf
+
+    def state_dict(self) -> State:
+        """Both numbers."""
+        return {"epoch": self.epoch, "score": self.score}
+
+    def load_state_dict(self, state: State) -> None:
+        """The reverse."""
+        self.epoch, self.score = state["epoch"], state["score"]
 
 
 def fit(
@@ -113,123 +169,57 @@ def fit(
     Raises:
         BadInput: The loss is not a number any more, or a checkpoint is damaged.
     """
+    dataset = labelled_patches(train, settings, settings.augmentation, segmenter.spec.classes, "train")
+    return fit_patches(segmenter, dataset, validation, settings, run, cpu=cpu)
+
+
+def fit_patches(
+    segmenter: Segmenter,
+    dataset: PatchDataset,
+    validation: LabelledImages | None,
+    settings: TrainSettings,
+    run: RunFolder,
+    *,
+    cpu: bool = False,
+    keep: Callable[[int, Segmenter], None] | None = None,
+) -> Fit:
+    """:func:`fit` on patches that were prepared elsewhere.
+
+    Args:
+        segmenter, validation, settings, run, cpu: As there.
+        dataset: The training patches.
+        keep: Given the weights after each epoch, counted from 1.
+    """
     precision = "no" if settings.precision == "fp32" else settings.precision
     accelerator = Accelerator(cpu=cpu, mixed_precision=precision, split_batches=True)
     try:
-        return _fit(accelerator, segmenter, train, validation, settings, run)
+        # Convolutions are a quarter to a half faster with the channels innermost, on CPUs as with tensor cores.
+        segmenter.to(memory_format=torch.channels_last)
+        best = run.path / "checkpoints" / "best.safetensors"
+        course = SupervisedCourse(accelerator, segmenter, dataset, settings, best, validation)
+        follow(
+            course,
+            run,
+            epochs=settings.epochs,
+            steps=settings.steps_per_epoch,
+            seed=settings.seed,
+            device=accelerator.device,
+            main=accelerator.is_main_process,
+            after_epoch=None if keep is None else lambda epoch: keep(epoch, course.weights),
+        )
+        accelerator.wait_for_everyone()
+        segmenter.load_state_dict(load_file(best))
+        segmenter.to("cpu").eval()
+        return Fit(course.best.epoch, None if validation is None else course.best.score)
     finally:
         accelerator.free_memory()
         AcceleratorState._reset_state(reset_partial_state=accelerator.num_processes == 1)
 
 
-def _fit(
-    accelerator: Accelerator,
-    segmenter: Segmenter,
-    train: LabelledImages,
-    validation: LabelledImages | None,
-    settings: TrainSettings,
-    run: RunFolder,
-) -> Fit:
-    device = accelerator.device
-    # Convolutions are a quarter to a half faster with the channels innermost, on CPUs as with tensor cores.
-    segmenter.to(memory_format=torch.channels_last)
-    objective = Objective.of(settings, segmenter.spec.classes)
-    optimiser = make_optimiser(segmenter.parameters(), settings)
-    model, optimiser = accelerator.prepare(segmenter, optimiser)
-    now = _Progressing(
-        segmenter, make_average(segmenter, settings.ema), optimiser, make_schedule(optimiser.optimizer, settings)
-    )
-    last, best = run.path / "checkpoints" / "last.safetensors", run.path / "checkpoints" / "best.safetensors"
-    if last.is_file():
-        now.restore(load_checkpoint(last, str(device)))
-    run.keep_records(now.epoch)
-    dataset = _patches(train, settings, settings.augmentation, segmenter.spec.classes, "train")
-    judged = None if validation is None else Validation.read(validation, segmenter.spec, settings)
-    fixed = [] if validation is None else _fixed_batches(validation, settings, segmenter.spec.classes, device)
-    total = settings.epochs * settings.steps_per_epoch
-    with (
-        _tensorboard(run, now.epoch, accelerator.is_main_process) as board,
-        progress("train", total, "steps", now.epoch * settings.steps_per_epoch) as shown,
-    ):
-        while now.epoch < settings.epochs:
-            started = time.monotonic()
-            loss = _epoch(accelerator, model, now, objective, dataset, settings, shown)
-            weights = segmenter if now.average is None else cast(Segmenter, now.average.module)
-            now.epoch += 1
-            record: dict[str, Any] = {
-                "epoch": now.epoch,
-                "step": now.epoch * settings.steps_per_epoch,
-                "train_loss": loss,
-                "learning_rate": optimiser.param_groups[0]["lr"],
-            }
-            if judged is not None:
-                record["val_loss"] = judged.loss(weights, fixed, objective)
-                scores = judged.scores(weights, InferenceSettings(device=str(device)))
-                record |= {f"val_{name}": value for name, value in scores.items()}
-                score = scores[judged.selection]
-            else:
-                score = float(now.epoch)
-            step_epoch(now.schedule, record.get("val_loss", loss))
-            if score > now.best_score or not best.is_file():
-                now.best_score, now.best_epoch = score, now.epoch
-                if accelerator.is_main_process:
-                    with atomic_file(best) as temporary:
-                        save_file(
-                            {k: v.detach().cpu().contiguous() for k, v in weights.state_dict().items()}, temporary
-                        )
-            now.seconds += time.monotonic() - started
-            record["seconds"] = round(now.seconds, 3)
-            if accelerator.is_main_process:
-                save_checkpoint(last, now.state())
-                run.record(record)
-                board(record)
-            accelerator.wait_for_everyone()
-    segmenter.load_state_dict(load_file(best))
-    segmenter.to("cpu").eval()
-    return Fit(now.best_epoch, now.best_score if judged is not None else None)
-
-
-def _epoch(
-    accelerator: Accelerator,
-    model: torch.nn.Module,
-    now: _Progressing,
-    objective: Objective,
-    dataset: PatchDataset,
-    settings: TrainSettings,
-    shown: Progress,
-) -> float:
-    model.train()
-    loader = accelerator.prepare(
-        epoch_loader(dataset, now.epoch, settings.steps_per_epoch, settings.batch, settings.workers)
-    )
-    sum_of_losses = torch.zeros((), device=accelerator.device)
-    for number, batch in enumerate(loader):
-        step = now.epoch * settings.steps_per_epoch + number
-        with _dropout_stream(settings.seed, step, accelerator.device), accelerator.autocast():
-            loss = objective(model, batch, auxiliary=now.model.is_guided)
-        if not torch.isfinite(loss):
-            raise BadInput(
-                f"training step {step}", f"the loss is {float(loss)}", "a finite loss", "lower learning_rate"
-            )
-        accelerator.backward(loss)
-        if settings.clip_norm > 0:
-            accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        now.optimiser.step()
-        step_batch(now.schedule)
-        now.optimiser.zero_grad(set_to_none=True)
-        if now.average is not None:
-            now.average.update_parameters(now.model)
-        sum_of_losses += loss.detach()
-        shown.advance(
-            note=f"loss {float(loss.detach()):.4f}" + (f", best {now.best_score:.4f}" if now.best_epoch else "")
-        )
-    mean = accelerator.reduce(sum_of_losses / settings.steps_per_epoch, reduction="mean")
-    return float(mean)
-
-
-def _patches(
+def labelled_patches(
     part: LabelledImages, settings: TrainSettings, augmentation: AugmentationSettings, classes: int, stream: str
 ) -> PatchDataset:
+    """Patches of labelled images as training wants them: cut large enough to be turned and zoomed."""
     planes = PlaneReader(part.regions, settings.task, settings.intensity, settings.pixel_size_nm)
     cut = settings.patch_px + 2 * margin_px(settings.patch_px, augmentation)
     seed = derive_seed(settings.seed, stream)
@@ -240,31 +230,6 @@ def _patches(
 def _fixed_batches(
     validation: LabelledImages, settings: TrainSettings, classes: int, device: torch.device
 ) -> list[Batch]:
-    dataset = _patches(validation, settings, _QUIET, classes, "validation")
+    dataset = labelled_patches(validation, settings, _QUIET, classes, "validation")
     loader = epoch_loader(dataset, 0, _VALIDATION_BATCHES, settings.batch, workers=0)
     return [{key: value.to(device) for key, value in batch.items()} for batch in loader]
-
-
-@contextmanager
-def _dropout_stream(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    # Dropout can only draw from torch's global stream: it is set for this step and put back.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(derive_seed(seed, "dropout", step))
-        yield
-
-
-@contextmanager
-def _tensorboard(run: RunFolder, epoch: int, main: bool) -> Iterator[Any]:
-    if not main:
-        yield dict
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(run.path / "tensorboard"), purge_step=epoch + 1) as writer:
-
-        def write(record: dict[str, Any]) -> None:
-            for name, value in record.items():
-                if name not in ("epoch", "step") and isinstance(value, (int, float)):
-                    writer.add_scalar(name, value, record["epoch"])
-
-        yield write
