@@ -100,11 +100,30 @@ class Segmenter(nn.Module):
             tuple((weight, each[..., :height, :width]) for weight, each in zip(weights, resized, strict=True)),
         )
 
-    def prepare(self, images: torch.Tensor) -> torch.Tensor:
-        """What the network is given: images normalised, and extended at the bottom and on the right as it needs."""
+    def prepare(self, images: torch.Tensor, *, adapted: bool = True) -> torch.Tensor:
+        """What the network is given: images normalised, and extended at the bottom and on the right as it needs.
+
+        Args:
+            images: [B, C, H, W], float32 in 0..1.
+            adapted: Apply the spec's input transform; images of the microscope it was trained on are shown without.
+        """
+        if adapted:
+            images = self._relevel(images)
         images = (images - self.mean) / self.std
         padding = (0, self._missing(images.shape[-1]), 0, self._missing(images.shape[-2]))
         return nn.functional.pad(images, padding, mode="replicate") if any(padding) else images
+
+    def _relevel(self, images: torch.Tensor) -> torch.Tensor:
+        """Grey levels as the spec's input transform wants them."""
+        if not self.spec.input.levels:
+            return images
+        table = torch.tensor(self.spec.input.levels, dtype=images.dtype, device=images.device)
+        table = table.repeat(2 * self.spec.neighbours + 1, 1)
+        place = images.clamp(0, 1) * (table.shape[1] - 1)
+        below = place.detach().floor().long().clamp(max=table.shape[1] - 2)
+        channel = torch.arange(len(table), device=images.device).view(1, -1, 1, 1)
+        low, high = table[channel, below], table[channel, below + 1]
+        return torch.lerp(low, high, place - below)
 
     def _missing(self, length: int) -> int:
         wanted = max(length, self._smallest)
