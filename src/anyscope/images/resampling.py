@@ -61,9 +61,7 @@ def resampling_for(pixel_size_nm: float | None, working_nm: float | None, zoom: 
     if working_nm is None:
         return Resampling(zoom, f"zoomed by {zoom:.3g}" if zoomed else "")
     if pixel_size_nm is None:
-        note = (
-            f"pixel size unknown: predicted at its own pixels{zoomed}; the network works at {working_nm:g} nm"
-        )
+        note = f"pixel size unknown: predicted at its own pixels{zoomed}; the network works at {working_nm:g} nm"
         return Resampling(zoom, note)
     scale = zoom * pixel_size_nm / working_nm
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
