@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, NamedTuple, overload
 
 import torch
@@ -12,7 +13,7 @@ from anyscope.errors import BadInput
 from anyscope.models.entry import Pretrained
 from anyscope.models.nets.auxiliary import GuidedNet
 from anyscope.models.receptive_field import receptive_field
-from anyscope.models.spec import SegmenterSpec
+from anyscope.models.spec import InputTransform, SegmenterSpec
 from anyscope.models.zoo import MODELS
 from anyscope.seeding import derive_seed
 
@@ -100,18 +101,24 @@ class Segmenter(nn.Module):
             tuple((weight, each[..., :height, :width]) for weight, each in zip(weights, resized, strict=True)),
         )
 
-    def prepare(self, images: torch.Tensor, *, adapted: bool = True) -> torch.Tensor:
-        """What the network is given: images normalised, and extended at the bottom and on the right as it needs.
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """What the network is given of images [B, C, H, W] in 0..1: the spec's input transform, normalisation, padding.
 
-        Args:
-            images: [B, C, H, W], float32 in 0..1.
-            adapted: Apply the spec's input transform; images of the microscope it was trained on are shown without.
+        They are extended at the bottom and on the right, repeating the last pixels, as far as the network needs.
         """
-        if adapted:
-            images = self._relevel(images)
-        images = (images - self.mean) / self.std
+        images = (self._relevel(images) - self.mean) / self.std
         padding = (0, self._missing(images.shape[-1]), 0, self._missing(images.shape[-2]))
         return nn.functional.pad(images, padding, mode="replicate") if any(padding) else images
+
+    @contextmanager
+    def seeing(self, transform: InputTransform) -> Iterator[None]:
+        """Another input transform inside the block: a network that was adapted to a target sees its source without."""
+        before = self.spec
+        self.spec = before.model_copy(update={"input": transform})
+        try:
+            yield
+        finally:
+            self.spec = before
 
     def _relevel(self, images: torch.Tensor) -> torch.Tensor:
         """Grey levels as the spec's input transform wants them."""
