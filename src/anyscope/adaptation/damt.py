@@ -231,8 +231,9 @@ class DAMTCourse(Course):
         """One step of the segmenter, then one of the discriminators on what it said before."""
         step = self._step
         labelled, images = self._work.batch(self._source, number), self._work.batch(self._target, number)
-        source = self._net(labelled["images"], target=False)
-        target = self._net(images["images"], target=True)
+        with self._net.segmenter.seeing(self._work.source_input):
+            source = self._net(labelled["images"])
+        target = self._net(images["images"])
         mse = F.mse_loss(source.image, labelled["images"]) + F.mse_loss(target.image, images["images"])
         with self._judges.judging():
             of_labels, of_features = self._judges(target)

@@ -45,16 +45,15 @@ class MultiTaskNet(nn.Module):
         self.segmenter = segmenter
         self.decoder = decoder
 
-    def forward(self, images: torch.Tensor, *, target: bool, segment: bool = True, reconstruct: bool = True) -> Outputs:
+    def forward(self, images: torch.Tensor, *, segment: bool = True, reconstruct: bool = True) -> Outputs:
         """Both tasks on one pass through the encoder.
 
         Args:
             images: [B, C, H, W], float32 in 0..1.
-            target: They are of the target: the segmenter's input transform is applied.
             segment, reconstruct: Which of the tasks are wanted.
         """
         height, width = images.shape[-2:]
-        encoded = self._stages.encode(self.segmenter.prepare(images, adapted=target))
+        encoded = self._stages.encode(self.segmenter.prepare(images))
         logits = features = image = None
         if segment:
             features = self._stages.expand(encoded)

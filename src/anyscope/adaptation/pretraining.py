@@ -158,13 +158,14 @@ def crappify(images: torch.Tensor, share: float, generator: torch.Generator, *, 
 
 @dataclass(frozen=True)
 class ImagesAlone(Dataset[Batch]):
-    """Patches without what else is known of them."""
+    """Patches without what else is known of them, but for the domain: ``images`` and ``of_target`` [B]."""
 
     patches: Dataset[Batch]
+    of_target: bool
 
     def __getitem__(self, number: int) -> Batch:
         """The images of the patch with the given number."""
-        return {"images": self.patches[number]["images"]}
+        return {"images": self.patches[number]["images"], "of_target": torch.tensor(self.of_target)}
 
 
 class PretextCourse(Course):
@@ -180,9 +181,9 @@ class PretextCourse(Course):
         self._step, self._work, self._net = step, work, net
         rates = Rates("adam", step.learning_rate, "onecycle", clip_norm=work.settings.clip_norm)
         self._descent = Descent(net.parameters(), rates, step.epochs * step.steps_per_epoch)
-        both: tuple[Dataset[Batch], ...] = (
-            ImagesAlone(work.source_patches("pretext source")),
-            work.target_patches("pretext target"),
+        both = (
+            ImagesAlone(work.source_patches("pretext source"), False),
+            ImagesAlone(work.target_patches("pretext target"), True),
         )
         self._patches = MixedPatches(both, (0.5, 0.5), work.seed("domains"))
 
@@ -197,12 +198,20 @@ class PretextCourse(Course):
 
     def step(self, number: int) -> Losses:
         """One batch of both domains."""
-        clean = self._work.batch(self._patches, number, self._step.batch)["images"]
+        batch = self._work.batch(self._patches, number, self._step.batch)
+        clean = batch["images"]
         draws = torch_generator(self._work.seed("crappify"), number)
         spoiled = crappify(clean, self._step.noise, draws, varied=self._step.varied)
-        loss = F.mse_loss(self._net(spoiled).sigmoid(), clean)
+        repaired = self._net.net(self._shown(spoiled, batch["of_target"]))[..., : clean.shape[-2], : clean.shape[-1]]
+        loss = F.mse_loss(repaired.sigmoid(), clean)
         self._descent.step(loss)
         return {"loss": loss.detach()}
+
+    def _shown(self, images: torch.Tensor, of_target: torch.Tensor) -> torch.Tensor:
+        """What the network is given: images of each domain as it will see them in training and in prediction."""
+        with self._net.seeing(self._work.source_input):
+            source = self._net.prepare(images)
+        return torch.where(of_target.view(-1, 1, 1, 1), self._net.prepare(images), source)
 
     def end_epoch(self, epoch: int, means: Values) -> Values:  # noqa: ARG002
         """The rate."""

@@ -187,11 +187,14 @@ class YNetCourse(Course):
         target = self._target if self._of_target(number) else None
         batch = self._work.batch(self._source if target is None else target, number)
         segment = self._beta > 0 and target is None
-        outputs = self._net(batch["images"], target=target is not None, segment=segment, reconstruct=self._both)
+        segmenter, work = self._net.segmenter, self._work
+        with segmenter.seeing(work.source_input if target is None else segmenter.spec.input):
+            outputs = self._net(batch["images"], segment=segment, reconstruct=self._both)
         losses = y_net_losses(outputs, batch, self._objective)
-        loss = self._alpha * losses["reconstruction"] + self._beta * losses["segmentation"]
+        weights = {"reconstruction": self._alpha, "segmentation": self._beta}
+        loss = torch.stack([weight * losses[name] for name, weight in weights.items() if weight > 0]).sum()
         self._descent.step(loss)
-        return {"loss": loss.detach(), **{name: value.detach() for name, value in losses.items()}}
+        return {"loss": loss.detach(), **{name: losses[name].detach() for name, weight in weights.items() if weight}}
 
     def _of_target(self, number: int) -> bool:
         """Whether the batch of a step is of the target: half of an epoch's are, in an order of its own."""
@@ -205,10 +208,12 @@ class YNetCourse(Course):
 
     def end_epoch(self, epoch: int, means: Values) -> Values:  # noqa: ARG002
         """The plateau looks at the mean loss. That of the segmentation is taken over batches that have one."""
-        rate = self._descent.learning_rate
+        values = {"learning_rate": self._descent.learning_rate}
         self._descent.end_epoch(means["loss"])
-        labelled = self._steps - self._of_target_in_epoch
-        return {"train_segmentation": means["segmentation"] * self._steps / labelled, "learning_rate": rate}
+        if "segmentation" in means:
+            labelled = self._steps - self._of_target_in_epoch
+            values["train_segmentation"] = means["segmentation"] * self._steps / labelled
+        return values
 
 
 def y_net_losses(outputs: Outputs, batch: Batch, objective: Objective) -> dict[str, torch.Tensor]:
