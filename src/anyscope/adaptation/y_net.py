@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch.utils.data import Dataset
 
 from anyscope.adaptation.descent import Descent, Optimiser, Rates, Schedule
@@ -101,6 +101,12 @@ class YNet(Step):
     alpha: tuple[Weight, Weight, Weight] = (0.98, 1.0, 0.0)
     beta: tuple[Weight, Weight, Weight] = (0.02, 0.0, 1.0)
     matched: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if not all(alpha + beta > 0 for alpha, beta in zip(self.alpha, self.beta, strict=True)):
+            raise ValueError("alpha and beta: one of them must be above 0 in each of the three steps")
+        return self
 
     def check(self, spec: SegmenterSpec) -> None:
         """A network is needed to whose bottleneck a second decoder can be attached."""
