@@ -208,4 +208,4 @@ def _certainty(
         p = np.clip(probability[mask].astype(np.float64), 0, 1)
         entropy += float((entr(p) + entr(1 - p)).sum()) / np.log(2)
         unsure += int(((p > UNSURE[0]) & (p < UNSURE[1])).sum())
-    return entropy / pixels, unsure / pixels
+    return float(entropy / pixels), unsure / pixels
