@@ -37,11 +37,11 @@ class DiscriminatorArguments(Arguments):
 
 
 class PatchDiscriminator(nn.Module):
-    """One number for every overlapping patch of images [B, C, H, W] in -1..1: [B, 1, h, w], large where it looks real.
+    """Numbers [B, 1, h, w] of overlapping patches of images [B, C, H, W] in -1..1, large where one looks real.
 
-    4 x 4 convolutions with leaky ReLU (.2), instance normalisation after all but the first and the last. With 3 halvings
-    a number depends on 70 x 70 pixels (less the statistics of the normalisation), on 84 x 84 if anti-aliased. No
-    sigmoid at the end: least squares are taken of the numbers themselves.
+    4 x 4 convolutions with leaky ReLU (.2), instance normalisation after all but the first and the last. With three
+    halvings a number depends on 70 x 70 pixels (beside the statistics of the normalisation), on 84 x 84 if anti-aliased.
+    No sigmoid at the end: least squares are taken of the numbers themselves.
 
     Args:
         in_channels: C.

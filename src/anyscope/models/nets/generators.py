@@ -71,8 +71,8 @@ class ResnetGenerator(nn.Module):
     """Images [B, C_out, H, W] in -1..1 (tanh) of images [B, C_in, H, W] in -1..1, H and W multiples of 4.
 
     A 7 x 7 convolution, two halvings, residual blocks, two doublings, a 7 x 7 convolution; every convolution but those
-    of the ends is 3 x 3, all but the last are followed by instance normalisation without weights. ``layers`` is numbered
-    as published: with ``antialias``, 0 is the reflected input, 4 and 8 are the convolutions of the halvings, and 12 is
+    of the ends is 3 x 3, all but the last are followed by instance normalisation without weights. ``layers`` is
+    numbered as published: with ``antialias``, 0 is the reflected input, 4 and 8 are the convolutions of the halvings, and 12 is
     the first residual block, so that CUT's 0, 4, 8, 12, 16 for 9 blocks end at the fifth of them.
 
     Args:
@@ -152,7 +152,7 @@ def _normalised(channels: int) -> list[nn.Module]:
 
 
 def initialise(net: nn.Module, how: Initialisation) -> None:
-    """Draw the weights of all convolutions and linear layers of a GAN anew, from torch's global generator; biases are 0.
+    """Draw the weights of all convolutions and linear layers anew, from torch's global generator; biases are 0.
 
     Args:
         net: Changed in place.
