@@ -107,7 +107,7 @@ class AssayData:
         unit = to_unit(cut.image.read(cut.roi), value_range)
         labels, valid = cut.read_reference("instances" if self.has_objects else "semantic")
         own = labels.shape[1:]
-        resampling = resampling_for(region.pixel_size_nm, convention.pixel_size_nm)
+        resampling = resampling_for(region.pixel_size_nm, convention.pixel_size_nm, convention.zoom)
         working = resampling.working_shape((own[0], own[1]))
         making = _making(self._dataset.root, cut) if working == own else None
         window = (slice(None), *_middle(working, self._plan.crop_px))

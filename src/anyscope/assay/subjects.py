@@ -15,6 +15,7 @@ from scipy import ndimage
 from anyscope.contracts import Labels, Unit
 from anyscope.errors import BadInput
 from anyscope.images import Intensity
+from anyscope.images.resampling import pixels_in_words
 from anyscope.inference import InferenceSettings, predict_maps
 from anyscope.instances import Components, Decoder, build_decoder, default_decoder, split_maps
 from anyscope.models import Segmenter, load_segmenter
@@ -25,6 +26,12 @@ class Convention(NamedTuple):
 
     intensity: Intensity
     pixel_size_nm: float | None
+    zoom: float = 1.0
+
+    @property
+    def pixels(self) -> str:
+        """The working pixels in words."""
+        return pixels_in_words(self.pixel_size_nm, self.zoom)
 
 
 class Verdict(NamedTuple):
@@ -59,22 +66,28 @@ class NetworkSubject:
 
     Args:
         name: Its name.
-        segmenter: In evaluation mode, on the device where it works.
+        segmenter: In evaluation mode, on the device where it works; it is shown images at working pixels, so that its
+            spec has no zoom.
+        convention: What it is shown.
     """
 
     name: str
     segmenter: Segmenter
+    convention: Convention
 
     @classmethod
     def load(cls, name: str, path: str, device: str) -> NetworkSubject:
         """From the folder of a run or of a segmenter."""
         segmenter = load_segmenter(Path(path), device)
-        return cls(name, segmenter.to(memory_format=torch.channels_last))  # as in training
+        return cls.of(name, segmenter.to(memory_format=torch.channels_last))  # as in training
 
-    @property
-    def convention(self) -> Convention:
-        """See :class:`Subject`."""
-        return Convention(self.segmenter.spec.intensity, self.segmenter.spec.pixel_size_nm)
+    @classmethod
+    def of(cls, name: str, segmenter: Segmenter) -> NetworkSubject:
+        """From a segmenter, whose zoom moves to the convention."""
+        spec = segmenter.spec
+        convention = Convention(spec.intensity, spec.pixel_size_nm, spec.input.zoom)
+        segmenter.spec = spec.with_input(zoom=1.0)
+        return cls(name, segmenter, convention)
 
     @property
     def classes(self) -> int:

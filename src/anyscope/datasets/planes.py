@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from anyscope.datasets.folder import ImageRegion, LabelledRegion
 from anyscope.images import Intensity, to_unit
 from anyscope.images.resampling import resample_image, resample_labels, resampling_for
 
+Restyle = Callable[[int, NDArray[np.float32]], NDArray[np.float32]]
 _MOST_FOREGROUND_PIXELS = 4096
 
 
@@ -48,6 +50,8 @@ class PlaneReader:
         task: What the labels should be: see :meth:`LabelledRegion.read_reference`.
         intensity: The intensity convention; the range is taken once for each region.
         pixel_size_nm: The working pixel size; None for the images' own pixels.
+        zoom: Working pixels for each nominal one; see :func:`anyscope.images.resampling.resampling_for`.
+        restyle: Changes the grey levels of a plane (c, y, x) of a region, given by its number, once it was read.
         budget_bytes: Memory for planes that are kept.
     """
 
@@ -57,12 +61,17 @@ class PlaneReader:
         task: Task,
         intensity: Intensity,
         pixel_size_nm: float | None,
+        *,
+        zoom: float = 1.0,
+        restyle: Restyle | None = None,
         budget_bytes: int = 2 << 30,
     ) -> None:
         self.regions = regions
         self._task: Task = task
         self._intensity = intensity
         self._pixel_size_nm = pixel_size_nm
+        self._zoom = zoom
+        self._restyle = restyle
         self._budget = budget_bytes
         self._kept: OrderedDict[tuple[int, int], Plane] = OrderedDict()
         self._held = 0
@@ -75,7 +84,7 @@ class PlaneReader:
     def plane_shape(self, region: int) -> tuple[int, int]:
         """Shape (y, x) of a region's planes at the working pixel size."""
         chosen = self.regions[region]
-        return resampling_for(chosen.pixel_size_nm, self._pixel_size_nm).working_shape(chosen.roi.shape[1:])
+        return resampling_for(chosen.pixel_size_nm, self._pixel_size_nm, self._zoom).working_shape(chosen.roi.shape[1:])
 
     def plane(self, region: int, z: int) -> Plane:
         """The plane ``z``, counted within the region."""
@@ -106,6 +115,7 @@ class PlaneReader:
             self._ranges[index] = self._intensity.range_of(region.image, region.roi)
         plane, shape = region.planes(z, z + 1), self.plane_shape(index)
         image = resample_image(to_unit(plane.image.read(plane.roi)[:, 0], self._ranges[index]), shape)
+        image = image if self._restyle is None else self._restyle(index, image)
         if not isinstance(plane, LabelledRegion):
             return Plane(image, None, None)
         labels, valid = plane.read_reference(self._task)

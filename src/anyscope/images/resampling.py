@@ -43,8 +43,13 @@ class Resampling:
         return height, width
 
 
-def resampling_for(pixel_size_nm: float | None, working_nm: float | None) -> Resampling:
+def resampling_for(pixel_size_nm: float | None, working_nm: float | None, zoom: float = 1.0) -> Resampling:
     """The resampling of an image with pixels of ``pixel_size_nm`` for a network that works at ``working_nm``.
+
+    Args:
+        pixel_size_nm: Of the image; None where unknown.
+        working_nm: Of the network; None for the images' own pixels.
+        zoom: A factor on top, for images whose pixel size is not what it is said to be.
 
     Raises:
         BadInput: The two differ so much that one of them must be wrong.
@@ -52,22 +57,33 @@ def resampling_for(pixel_size_nm: float | None, working_nm: float | None) -> Res
     >>> resampling_for(4.6, 9.2).working_shape((1024, 768))
     (512, 384)
     """
+    zoomed = "" if zoom == 1 else f", zoomed by {zoom:.3g}"
     if working_nm is None:
-        return Resampling(1.0)
+        return Resampling(zoom, f"zoomed by {zoom:.3g}" if zoomed else "")
     if pixel_size_nm is None:
-        note = f"pixel size unknown: predicted at the image's own pixels; the network works at {working_nm:g} nm"
-        return Resampling(1.0, note)
-    scale = pixel_size_nm / working_nm
+        note = f"pixel size unknown: predicted at its own pixels{zoomed}; the network works at {working_nm:g} nm"
+        return Resampling(zoom, note)
+    scale = zoom * pixel_size_nm / working_nm
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
         raise BadInput(
             "pixel size",
-            f"{pixel_size_nm:g} nm for a network that works at {working_nm:g} nm",
+            f"{pixel_size_nm:g} nm for a network that works at {working_nm:g} nm{zoomed}",
             f"{SMALLEST_SCALE * working_nm:g} to {LARGEST_SCALE * working_nm:g} nm",
             "check the voxel size",
         )
     if abs(scale - 1) <= TOLERANCE:
         return Resampling(1.0)
-    return Resampling(scale, f"resampled from {pixel_size_nm:g} to {working_nm:g} nm pixels, predictions back")
+    return Resampling(scale, f"resampled from {pixel_size_nm:g} to {working_nm:g} nm pixels{zoomed}, predictions back")
+
+
+def pixels_in_words(working_nm: float | None, zoom: float = 1.0) -> str:
+    """The working pixels of a network in words.
+
+    >>> pixels_in_words(9.2, 1.3)
+    '9.2 nm pixels zoomed by 1.3'
+    """
+    size = "native pixels" if working_nm is None else f"{working_nm:g} nm pixels"
+    return size if zoom == 1 else f"{size} zoomed by {zoom:.3g}"
 
 
 def resample(images: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:

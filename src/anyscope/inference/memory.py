@@ -72,7 +72,7 @@ def estimate_memory(
         BadInput: The bound is too low for the smallest tile, or a given tile is too small for its halo.
     """
     spec = network.spec
-    resampling = resampling_for(pixel_size_nm, spec.pixel_size_nm)
+    resampling = resampling_for(pixel_size_nm, spec.pixel_size_nm, spec.input.zoom)
     channels, depth, height, width = shape
     working = resampling.working_shape((height, width))
     image = _FLOAT * channels * depth * height * width

@@ -87,6 +87,7 @@ class Segmenter(nn.Module):
                 method of its own, so that wrappers for several processes and mixed precision see the call.
         """
         height, width = images.shape[-2:]
+        images = self._relevel(images)
         images = (images - self.mean) / self.std
         padding = (0, self._missing(width), 0, self._missing(height))
         if any(padding):
@@ -102,6 +103,18 @@ class Segmenter(nn.Module):
             logits[..., :height, :width],
             tuple((weight, each[..., :height, :width]) for weight, each in zip(weights, resized, strict=True)),
         )
+
+    def _relevel(self, images: torch.Tensor) -> torch.Tensor:
+        """Grey levels as the spec's input transform wants them."""
+        if not self.spec.input.levels:
+            return images
+        table = torch.tensor(self.spec.input.levels, dtype=images.dtype, device=images.device)
+        table = table.repeat(2 * self.spec.neighbours + 1, 1)
+        place = images.clamp(0, 1) * (table.shape[1] - 1)
+        below = place.detach().floor().long().clamp(max=table.shape[1] - 2)
+        channel = torch.arange(len(table), device=images.device).view(1, -1, 1, 1)
+        low, high = table[channel, below], table[channel, below + 1]
+        return torch.lerp(low, high, place - below)
 
     def _missing(self, length: int) -> int:
         wanted = max(length, self._smallest)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, V
 from anyscope.contracts import HEADS, Task, head_channels
 from anyscope.errors import BadInput, Subject
 from anyscope.images import Intensity
+from anyscope.images.resampling import pixels_in_words
 from anyscope.running.documents import explain
 
 VERSION = 1
@@ -40,6 +41,22 @@ class DecoderSpec(BaseModel):
     parameters: PlainData = {}
 
 
+class InputTransform(BaseModel):
+    """What is done to images before the network sees them, where it was adapted to a microscope it was not trained on.
+
+    Args:
+        zoom: Working pixels for each nominal working pixel: above 1 images are enlarged beyond what their pixel size
+            says, or beyond their own pixels where it is unknown.
+        levels: Of each channel of an image the new grey levels (0..1) for as many equally spaced old ones from 0 to 1,
+            linear in between; empty for none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    zoom: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+    levels: tuple[Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=2)], ...] = ()
+
+
 class SegmenterSpec(BaseModel):
     """What a segmenter is: network, task, heads, intensity convention, working pixel size, decoder, provenance.
 
@@ -55,6 +72,7 @@ class SegmenterSpec(BaseModel):
             are ordered by slice, then by channel.
         intensity: How grey levels become 0..1.
         pixel_size_nm: Working pixel size; images are resampled to it. None where unknown: native pixels.
+        input: What is done to images before the network sees them.
         decoder: How maps become labels; None for the default of the task.
         weights: Where the weights come from, in words.
         provenance: How it was trained, as plain data.
@@ -75,17 +93,23 @@ class SegmenterSpec(BaseModel):
     neighbours: Annotated[int, Field(ge=0, le=64)] = 0
     intensity: Intensity = Intensity()
     pixel_size_nm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    input: InputTransform = InputTransform()
     decoder: DecoderSpec | None = None
     weights: str = "random"
     provenance: PlainData = {}
 
     @model_validator(mode="after")
-    def _heads_are_known(self) -> Self:
+    def _parts_fit(self) -> Self:
         for head in self.heads:
             if head not in HEADS:
                 raise ValueError(f"{head!r} is not a head, one of {', '.join(HEADS)} was expected")
         if len(set(self.heads)) != len(self.heads):
             raise ValueError(f"a head is listed twice in {', '.join(self.heads)}")
+        levels = self.input.levels
+        if levels and len(levels) != self.channels:
+            raise ValueError(f"input: levels of {len(levels)} channels where an image has {self.channels}")
+        if len({len(one) for one in levels}) > 1:
+            raise ValueError("input: every channel needs as many levels as the others")
         return self
 
     @property
@@ -97,6 +121,15 @@ class SegmenterSpec(BaseModel):
     def out_channels(self) -> int:
         """Channels of the logits, summed over the heads."""
         return max(int(part.stop) for part in head_channels(self.heads, self.classes).values())
+
+    @property
+    def pixels(self) -> str:
+        """The working pixels in words."""
+        return pixels_in_words(self.pixel_size_nm, self.input.zoom)
+
+    def with_input(self, **changes: Any) -> Self:
+        """The spec with other parts of its input transform."""
+        return self.model_copy(update={"input": self.input.model_copy(update=changes)})
 
     @classmethod
     def from_document(cls, document: object, subject: Subject) -> Self:

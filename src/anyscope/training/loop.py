@@ -12,16 +12,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from torch.utils.data import Dataset
 
 from anyscope.datasets.folder import LabelledImages
-from anyscope.datasets.patches import PatchSampler
-from anyscope.datasets.planes import PlaneReader
 from anyscope.inference import InferenceSettings
 from anyscope.models import Segmenter
 from anyscope.running.run_folder import RunFolder
-from anyscope.seeding import derive_seed
-from anyscope.training.augmentation import margin_px
-from anyscope.training.batches import Batch, PatchDataset, epoch_loader
+from anyscope.training.batches import Batch, epoch_loader, labelled_patches
 from anyscope.training.checkpoint import State, save_weights
 from anyscope.training.course import Course, Losses, Stateful, Values, follow
 from anyscope.training.objective import Objective
@@ -50,7 +47,7 @@ class SupervisedCourse(Course):
         self,
         accelerator: Accelerator,
         segmenter: Segmenter,
-        dataset: PatchDataset,
+        dataset: Dataset[Batch],
         settings: TrainSettings,
         best: Path,
         validation: LabelledImages | None,
@@ -175,7 +172,7 @@ def fit(
 
 def fit_patches(
     segmenter: Segmenter,
-    dataset: PatchDataset,
+    dataset: Dataset[Batch],
     validation: LabelledImages | None,
     settings: TrainSettings,
     run: RunFolder,
@@ -214,17 +211,6 @@ def fit_patches(
     finally:
         accelerator.free_memory()
         AcceleratorState._reset_state(reset_partial_state=accelerator.num_processes == 1)
-
-
-def labelled_patches(
-    part: LabelledImages, settings: TrainSettings, augmentation: AugmentationSettings, classes: int, stream: str
-) -> PatchDataset:
-    """Patches of labelled images as training wants them: cut large enough to be turned and zoomed."""
-    planes = PlaneReader(part.regions, settings.task, settings.intensity, settings.pixel_size_nm)
-    cut = settings.patch_px + 2 * margin_px(settings.patch_px, augmentation)
-    seed = derive_seed(settings.seed, stream)
-    sampler = PatchSampler(planes, cut, settings.neighbours, settings.foreground, seed)
-    return PatchDataset(sampler, settings.patch_px, settings.heads, classes, augmentation)
 
 
 def _fixed_batches(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -67,3 +68,25 @@ def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
         return torch.lerp(old, new, 1 - min(decay, (1 + number) / (10 + number)))
 
     return AveragedModel(model, avg_fn=average, use_buffers=True)
+
+
+@contextmanager
+def freeze(module: nn.Module, prefixes: Sequence[str]) -> Iterator[None]:
+    """Leave parameters whose names begin so as they are, inside the block.
+
+    Raises:
+        ValueError: No parameter begins with one of the prefixes.
+    """
+    chosen = []
+    for prefix in prefixes:
+        found = [parameter for name, parameter in module.named_parameters() if name.startswith(prefix)]
+        if not found:
+            raise ValueError(f"no parameter of {type(module).__name__} begins with {prefix!r}")
+        chosen += [parameter for parameter in found if parameter.requires_grad]
+    for parameter in chosen:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in chosen:
+            parameter.requires_grad_(True)

@@ -156,8 +156,7 @@ def _regions(source: Path, split: Part | None, read: ReadOptions) -> tuple[Image
 
 def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:
     spec = segmenter.spec
-    pixels = "native pixels" if spec.pixel_size_nm is None else f"{spec.pixel_size_nm:g} nm pixels"
-    say(f"segmenter: {spec.model}, {spec.task}, heads {', '.join(spec.heads)}, {pixels}, {inference.device}")
+    say(f"segmenter: {spec.model}, {spec.task}, heads {', '.join(spec.heads)}, {spec.pixels}, {inference.device}")
     for region in regions[:3]:
         say(f"image: {region.image.path.name}: {region.image.describe()}")
         for note in region.image.notes:

@@ -106,7 +106,7 @@ def _facts(
     }
     if spec is not None:
         facts |= {"weights": spec.weights, "intensity": str(spec.intensity)}
-        facts["pixel size"] = "native pixels" if spec.pixel_size_nm is None else f"{spec.pixel_size_nm:g} nm"
+        facts["pixel size"] = spec.pixels
         if spec.decoder is not None:
             facts["decoder"] = f"{spec.decoder.name} {dict(spec.decoder.parameters)}"
         facts |= {str(key).replace("_", " "): value for key, value in spec.provenance.items()}

@@ -294,11 +294,10 @@ def _describe(plan: AssayPlan, engine: Engine) -> None:
     for ref in plan.subjects:
         if ref.path is not None:
             try:
-                spec = NetworkSubject.load(ref.name, ref.path, "cpu").segmenter.spec
+                convention = NetworkSubject.load(ref.name, ref.path, "cpu").convention
             except AnyscopeError:
                 continue  # it is reported in its cells
-            pixels = "native pixels" if spec.pixel_size_nm is None else f"{spec.pixel_size_nm:g} nm pixels"
-            say(f"degradation acts on images of {pixels} in 0..1, {spec.intensity}")
+            say(f"degradation acts on images of {convention.pixels} in 0..1, {convention.intensity}")
             break
     say(f"plan: {len(list(plan.cells()))} cells ({len(plan.conditions)} conditions) on {engine.describe()}")
 

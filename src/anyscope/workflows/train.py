@@ -138,13 +138,11 @@ def _describe(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec, de
         say("labels: instances are made a mask, as the task is semantic")
     if settings.task == "instances" and dataset.kind == "mask":
         say("warning: the labels are masks: touching objects count as one (labels: instances would tell them apart)")
-    pixels = "native pixels" if spec.pixel_size_nm is None else f"{spec.pixel_size_nm:g} nm pixels"
     unknown = [stem for stem in dataset.images if dataset.voxel_size_nm(stem) is None]
     if spec.pixel_size_nm is not None and unknown:
         say(f"warning: the pixel size of {len(unknown)} image(s) is unknown; they are used at their native pixels")
-    say(
-        f"model: {spec.model}, {spec.in_channels} channel(s), heads {', '.join(spec.heads)}, {pixels}, {spec.intensity}"
-    )
+    heads = ", ".join(spec.heads)
+    say(f"model: {spec.model}, {spec.in_channels} channel(s), heads {heads}, {spec.pixels}, {spec.intensity}")
     steps = settings.epochs * settings.steps_per_epoch
     say(f"plan: {settings.epochs} epochs of {settings.steps_per_epoch} steps of {settings.batch} patches, on {device}")
     if not dataset.split["val"]:

@@ -1,0 +1,11 @@
+"""The steps of adaptations by name."""
+
+from __future__ import annotations
+
+from anyscope.adaptation.step import Step
+from anyscope.adaptation.supervised import Supervised
+from anyscope.registry import Registry
+
+STEPS: Registry[type[Step]] = Registry("adaptation method")
+for _entry in (Supervised,):
+    STEPS.add(_entry.name, _entry)
