@@ -13,6 +13,7 @@ from anyscope.models.entry import Pretrained
 from anyscope.models.nets.auxiliary import GuidedNet
 from anyscope.models.receptive_field import receptive_field
 from anyscope.models.spec import SegmenterSpec
+from anyscope.models.translator import GENERATORS, Translator
 from anyscope.models.zoo import MODELS
 from anyscope.seeding import derive_seed
 
@@ -60,6 +61,7 @@ class Segmenter(nn.Module):
         self.stride = entry.stride(net)
         self._smallest = entry.smallest
         self._field: tuple[int | None] | None = None
+        self.translator = None if spec.input.translator is None else Translator(spec.input.translator, spec.channels)
         for name, given, default in (("mean", mean, MEAN), ("std", std, STD)):
             values = [default] * spec.in_channels if given is None else list(given)
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, spec.in_channels, 1, 1))
@@ -87,7 +89,7 @@ class Segmenter(nn.Module):
                 method of its own, so that wrappers for several processes and mixed precision see the call.
         """
         height, width = images.shape[-2:]
-        images = self._relevel(images)
+        images = self.transform_input(images)
         images = (images - self.mean) / self.std
         padding = (0, self._missing(width), 0, self._missing(height))
         if any(padding):
@@ -103,6 +105,28 @@ class Segmenter(nn.Module):
             logits[..., :height, :width],
             tuple((weight, each[..., :height, :width]) for weight, each in zip(weights, resized, strict=True)),
         )
+
+    def transform_input(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [B, C, H, W] in 0..1 as the network sees them: other grey levels, then another style.
+
+        This is what the spec's input transform wants; where it is neutral, the images themselves. The zoom is done
+        before, when images are read.
+        """
+        images = self._relevel(images)
+        if self.translator is None or self.spec.input.translator is None:
+            return images
+        translated: torch.Tensor = self.translator(images)
+        return translated
+
+    def attach_translator(self, translator: Translator) -> None:
+        """Let every image be translated from now on; an earlier translator is replaced."""
+        self.translator = translator.to(self.mean.device).train(self.training)
+        self.spec = self.spec.with_input(translator=translator.spec)
+
+    def detach_translator(self) -> None:
+        """The reverse of :meth:`attach_translator`."""
+        self.translator = None
+        self.spec = self.spec.with_input(translator=None)
 
     def _relevel(self, images: torch.Tensor) -> torch.Tensor:
         """Grey levels as the spec's input transform wants them."""
@@ -120,6 +144,9 @@ class Segmenter(nn.Module):
         wanted = max(length, self._smallest)
         return -(-wanted // self.stride) * self.stride - length
 
+    def _translates_globally(self) -> bool:
+        return self.spec.input.translator is not None and GENERATORS[self.spec.input.translator.name].global_statistics
+
     def receptive_field(self) -> int | None:
         """How many pixels across the input region is that can change one pixel of the output.
 
@@ -127,7 +154,7 @@ class Segmenter(nn.Module):
         of r pixels around a tile therefore makes it equal to the whole image. None where every input pixel reaches
         every output pixel: pooling over the image, attention, group or instance normalisation.
         """
-        if MODELS[self.spec.model].global_statistics:
+        if MODELS[self.spec.model].global_statistics or self._translates_globally():
             return None
         if self._field is None:
             self._field = (receptive_field(self.net, self.spec.in_channels, self.stride, self._smallest),)

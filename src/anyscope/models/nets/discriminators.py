@@ -40,7 +40,7 @@ class PatchDiscriminator(nn.Module):
     """Numbers [B, 1, h, w] of overlapping patches of images [B, C, H, W] in -1..1, large where one looks real.
 
     4 x 4 convolutions with leaky ReLU (.2), instance normalisation after all but the first and the last. With three
-    halvings a number depends on 70 x 70 pixels (beside the statistics of the normalisation), on 84 x 84 if anti-aliased.
+    halvings a number depends on 70 x 70 pixels, on 84 x 84 if anti-aliased, and on the statistics of the normalisation.
     No sigmoid at the end: least squares are taken of the numbers themselves.
 
     Args:

@@ -72,8 +72,8 @@ class ResnetGenerator(nn.Module):
 
     A 7 x 7 convolution, two halvings, residual blocks, two doublings, a 7 x 7 convolution; every convolution but those
     of the ends is 3 x 3, all but the last are followed by instance normalisation without weights. ``layers`` is
-    numbered as published: with ``antialias``, 0 is the reflected input, 4 and 8 are the convolutions of the halvings, and 12 is
-    the first residual block, so that CUT's 0, 4, 8, 12, 16 for 9 blocks end at the fifth of them.
+    numbered as published: with ``antialias``, 0 is the reflected input, 4 and 8 are the convolutions of the halvings,
+    and 12 is the first residual block, so that CUT's 0, 4, 8, 12, 16 end at the fifth of 9 blocks.
 
     Args:
         in_channels, out_channels: C_in and C_out.
