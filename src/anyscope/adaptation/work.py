@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.styles import Style
-from anyscope.models import Segmenter
+from anyscope.models import InputTransform, Segmenter
 from anyscope.running.run_folder import RunFolder
 from anyscope.seeding import derive_seed, generator
 from anyscope.training.batches import Batch, ImagePatches, MixedPatches, image_patches, labelled_patches, stack
@@ -35,7 +35,7 @@ class Work:
         folder: Where the step keeps its files; ``work.run`` is the same as a run folder.
         device: Where networks work.
         segmenter: The network so far, on the device. Its spec's ``input`` says how target images are shown to it;
-            images of the source are shown without.
+            ``source_input`` how those of the source are.
         trained: Whether it has learned from labels.
         styles: How source images are changed for training, one after the other.
         frozen: Beginnings of the names of the segmenter's parameters that supervised training leaves as they are.
@@ -47,6 +47,7 @@ class Work:
     folder: Path
     device: str
     segmenter: Segmenter
+    source_input: InputTransform
     trained: bool = False
     styles: tuple[Style, ...] = ()
     frozen: tuple[str, ...] = ()

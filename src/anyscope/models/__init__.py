@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from anyscope.models.description import ModelDescription, describe_model, describe_models, list_models
     from anyscope.models.initialisation import InitialisationReport, initialise
     from anyscope.models.segmenter import Segmenter, build_segmenter
-    from anyscope.models.spec import DecoderSpec, SegmenterSpec
+    from anyscope.models.spec import DecoderSpec, InputTransform, SegmenterSpec
     from anyscope.models.storage import load_segmenter, save_segmenter
     from anyscope.models.zoo import MODELS
 
 _HOMES = {
     "DecoderSpec": "spec",
     "InitialisationReport": "initialisation",
+    "InputTransform": "spec",
     "MODELS": "zoo",
     "ModelDescription": "description",
     "Segmenter": "segmenter",
@@ -35,6 +36,7 @@ _HOMES = {
 __all__ = [
     "DecoderSpec",
     "InitialisationReport",
+    "InputTransform",
     "MODELS",
     "ModelDescription",
     "Segmenter",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, NamedTuple, overload
 
 import torch
@@ -12,7 +13,7 @@ from anyscope.errors import BadInput
 from anyscope.models.entry import Pretrained
 from anyscope.models.nets.auxiliary import GuidedNet
 from anyscope.models.receptive_field import receptive_field
-from anyscope.models.spec import SegmenterSpec
+from anyscope.models.spec import InputTransform, SegmenterSpec
 from anyscope.models.translator import GENERATORS, Translator
 from anyscope.models.zoo import MODELS
 from anyscope.seeding import derive_seed
@@ -61,7 +62,9 @@ class Segmenter(nn.Module):
         self.stride = entry.stride(net)
         self._smallest = entry.smallest
         self._field: tuple[int | None] | None = None
-        self.translator = None if spec.input.translator is None else Translator(spec.input.translator, spec.channels)
+        self.translator: Translator | None = None
+        if spec.input.translator is not None:
+            self.translator = Translator(spec.input.translator, spec.channels).requires_grad_(False)
         for name, given, default in (("mean", mean, MEAN), ("std", std, STD)):
             values = [default] * spec.in_channels if given is None else list(given)
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, spec.in_channels, 1, 1))
@@ -106,6 +109,30 @@ class Segmenter(nn.Module):
             tuple((weight, each[..., :height, :width]) for weight, each in zip(weights, resized, strict=True)),
         )
 
+    @contextmanager
+    def seeing(self, transform: InputTransform) -> Iterator[None]:
+        """Another input transform inside the block: a network that was adapted to a target sees its source without."""
+        before = self.spec
+        self.spec = before.model_copy(update={"input": transform})
+        try:
+            yield
+        finally:
+            self.spec = before
+
+    def attach_translator(self, translator: Translator) -> None:
+        """Let images be translated from now on. The translator's weights are frozen, and saved with the others.
+
+        Raises:
+            BadInput: There is one already.
+        """
+        if self.translator is not None:
+            raise BadInput(
+                f"model {self.spec.model!r}", "translates its images already", "one without a translator",
+                "start from the segmenter as it was before",
+            )  # fmt: skip
+        self.translator = translator.to(self.mean.device).train(self.training).requires_grad_(False)
+        self.spec = self.spec.with_input(translator=translator.spec)
+
     def transform_input(self, images: torch.Tensor) -> torch.Tensor:
         """Images [B, C, H, W] in 0..1 as the network sees them: other grey levels, then another style.
 
@@ -117,16 +144,6 @@ class Segmenter(nn.Module):
             return images
         translated: torch.Tensor = self.translator(images)
         return translated
-
-    def attach_translator(self, translator: Translator) -> None:
-        """Let every image be translated from now on; an earlier translator is replaced."""
-        self.translator = translator.to(self.mean.device).train(self.training)
-        self.spec = self.spec.with_input(translator=translator.spec)
-
-    def detach_translator(self) -> None:
-        """The reverse of :meth:`attach_translator`."""
-        self.translator = None
-        self.spec = self.spec.with_input(translator=None)
 
     def _relevel(self, images: torch.Tensor) -> torch.Tensor:
         """Grey levels as the spec's input transform wants them."""

@@ -27,6 +27,9 @@ class Translator(nn.Module):
     All channels of a slice go through the generator together, every slice on its own: a grey slice alone, three colours
     at once. The generator works in -1..1; what it makes is clamped to 0..1 again.
 
+    Its strength is saved with the weights: 1, or 0 where images are left as they are. With 0 a segmenter that has a
+    translator is the segmenter that it was before, so that the two can be compared as weights of one spec.
+
     Args:
         spec: Name and arguments of the generator.
         channels: Channels of a slice.
@@ -35,12 +38,15 @@ class Translator(nn.Module):
         BadInput: Unknown name or arguments.
     """
 
+    strength: torch.Tensor
+
     def __init__(self, spec: TranslatorSpec, channels: int) -> None:
         super().__init__()
         entry = GENERATORS[spec.name]
         self.spec = spec
         self.channels = channels
         self.generator = entry.build(channels, channels, **spec.arguments)
+        self.register_buffer("strength", torch.ones(()))
         self._stride = entry.stride(self.generator)
         self._smallest = entry.smallest
 
@@ -57,6 +63,8 @@ class Translator(nn.Module):
         They are extended at the bottom and on the right to a size that the generator takes, repeating the last pixels,
         and cut back.
         """
+        if self.strength == 0:
+            return images
         height, width = images.shape[-2:]
         slices = images.reshape(-1, self.channels, height, width)
         padding = (0, self._missing(width), 0, self._missing(height))

@@ -96,7 +96,7 @@ def labelled_patches(
     classes: int,
     stream: str,
     *,
-    zoom: float = 1.0,
+    zoom: float | None = None,
     restyle_plane: Restyle | None = None,
     restyle_patch: RestylePatch | None = None,
 ) -> PatchDataset:
@@ -108,7 +108,8 @@ def labelled_patches(
         augmentation: How patches are varied.
         classes: Number of classes of the mask head.
         stream: Name of the stream of random numbers.
-        zoom, restyle_plane: See :class:`~anyscope.datasets.planes.PlaneReader`.
+        zoom: Another than that of the settings.
+        restyle_plane: See :class:`~anyscope.datasets.planes.PlaneReader`.
         restyle_patch: See :class:`PatchDataset`.
     """
     sampler = _sampler(part, settings, augmentation, stream, zoom, restyle_plane)
@@ -121,7 +122,7 @@ def image_patches(
     augmentation: AugmentationSettings,
     stream: str,
     *,
-    zoom: float = 1.0,
+    zoom: float | None = None,
 ) -> ImagePatches:
     """Patches of images without labels. Arguments as for :func:`labelled_patches`."""
     return ImagePatches(_sampler(part, settings, augmentation, stream, zoom), settings.patch_px, augmentation)
@@ -132,9 +133,10 @@ def _sampler(
     settings: TrainSettings,
     augmentation: AugmentationSettings,
     stream: str,
-    zoom: float,
+    zoom: float | None,
     restyle: Restyle | None = None,
 ) -> PatchSampler:
+    zoom = settings.zoom if zoom is None else zoom
     planes = PlaneReader(
         part.regions, settings.task, settings.intensity, settings.pixel_size_nm, zoom=zoom, restyle=restyle
     )

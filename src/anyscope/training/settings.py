@@ -54,6 +54,7 @@ class TrainSettings(_Settings):
         weights: ``random``, or ``imagenet`` where the model has such weights and the hub can be reached.
         intensity: How pixel values become 0..1; see :class:`anyscope.images.Intensity`.
         pixel_size_nm: Working pixel size, to which images of known pixel size are resampled; None for native pixels.
+        zoom: Working pixels for each nominal one; for images of unknown pixel size, for each of their own.
         neighbours: Slices on both sides of the one to segment that the network sees as channels.
         patch_px: Edge of a training patch in working pixels.
         batch: Patches in a step, over all processes.
@@ -82,6 +83,7 @@ class TrainSettings(_Settings):
     weights: Literal["random", "imagenet"] = "random"
     intensity: Intensity = Intensity()
     pixel_size_nm: float | None = Field(None, gt=0)
+    zoom: float = Field(1.0, ge=0.1, le=10)
     neighbours: int = Field(0, ge=0, le=16)
     patch_px: int = Field(192, ge=16, le=4096)
     batch: int = Field(4, ge=1)

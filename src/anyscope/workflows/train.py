@@ -11,7 +11,7 @@ from anyscope.datasets import Dataset, open_dataset
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.inference import InferenceSettings
-from anyscope.models import SegmenterSpec, build_segmenter, initialise, save_segmenter
+from anyscope.models import InputTransform, SegmenterSpec, build_segmenter, initialise, save_segmenter
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
@@ -125,6 +125,7 @@ def _spec(dataset: Dataset, settings: TrainSettings) -> SegmenterSpec:
         neighbours=settings.neighbours,
         intensity=settings.intensity,
         pixel_size_nm=settings.pixel_size_nm,
+        input=InputTransform(zoom=settings.zoom),
     )
 
 
