@@ -125,7 +125,7 @@ class _Pair:
 
 
 def _ranks(plane: NDArray[np.float32]) -> Map:
-    """Smoothed ranks of the pixels in 0..1; a plane of one grey level gets a trace of order, lest nothing be defined."""
+    """Smoothed ranks of the pixels in 0..1; where all are equal a trace of order is added, so that they correlate."""
     ranks = rankdata(plane, axis=None).reshape(plane.shape) / plane.size
     if np.ptp(ranks) == 0:
         ranks = ranks + 1e-9 * np.indices(plane.shape).sum(axis=0)
