@@ -291,9 +291,7 @@ def _describe(
         )
     say(f"model: {spec.model}, heads {', '.join(spec.heads)}, {spec.pixels}, {spec.intensity}, on {device}")
     steps = " -> ".join(step.name for step in settings.chain(trained))
-    say(
-        f"plan: {settings.title}, profile {settings.profile}: {steps or 'nothing to learn'}; selection {settings.selection}"
-    )
+    say(f"plan: {settings.title}, profile {settings.profile}: {steps or 'nothing'}; selection {settings.selection}")
 
 
 def _plain(read: ReadOptions | None) -> dict[str, Any] | None:
