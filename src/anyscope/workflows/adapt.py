@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from anyscope.adaptation.begin import TargetPart, begin, read_domains
+from anyscope.adaptation.comparison import compare_domains
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.runner import Adapted, carry_out
-from anyscope.adaptation.settings import AdaptSettings, adapt_settings
+from anyscope.adaptation.settings import NONE, AdaptSettings, adapt_settings
 from anyscope.datasets import Dataset, open_dataset
 from anyscope.images import ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, save_segmenter
@@ -71,7 +72,8 @@ def adapt(
         source: Dataset folder with labels.
         target: Dataset folder of the target.
         out: The run folder to make.
-        method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; the recommended ones where None.
+        method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; where None, what
+            the differences between the domains speak for.
         profile: ``fast``, ``best`` or ``paper``.
         given: Settings that differ; see :func:`anyscope.adaptation.settings.adapt_settings`.
         init: A run or a segmenter that was trained on the source, to begin with.
@@ -89,9 +91,14 @@ def adapt(
     """
     out = Path(out)
     labelled, unlabelled = open_dataset(source, source_read), open_dataset(target, target_read, labels=False)
-    settings = adapt_settings(RECOMMENDED if method is None else method, profile, **(given or {}))
     domains = read_domains(labelled, unlabelled, target_part, target_labels, target_read)
-    segmenter, settings = begin(labelled, domains, settings, init)
+    segmenter, settings = begin(labelled, domains, adapt_settings(method or NONE, profile, **(given or {})), init)
+    comparison = compare_domains(
+        domains.source.without_labels(), domains.target, segmenter.spec, segmenter.spec.input.zoom
+    )
+    if method is None:
+        chosen_method = comparison.proposal().chain
+        segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **(given or {})), init)
     for step in settings.chain(init is not None):
         step.check(segmenter.spec)
     plain = {
@@ -109,11 +116,18 @@ def adapt(
     if run.finished:
         say(f"{out}: finished already, nothing to do")
         return _result(out)
+    for line in comparison.lines():
+        say(f"domains: {line}")
+    if method is None:
+        for reason in comparison.proposal().reasons:
+            say(f"proposed: {reason}")
     _describe(labelled, unlabelled, domains, settings, segmenter.spec, chosen, trained=init is not None)
     with run.explain_interrupt():
         adapted = carry_out(domains, settings, segmenter, out / "steps", chosen, trained=init is not None)
         save_segmenter(_finished(adapted, labelled, unlabelled, settings), out / "segmenter", replace=True)
         document = describe(adapted, settings) | {
+            "comparison": comparison.to_dict(),
+            "differences": comparison.lines(),
             "source": labelled.root.resolve().name,
             "target": unlabelled.root.resolve().name,
             "target_images": len(domains.target),
@@ -121,10 +135,6 @@ def adapt(
         write_text(out / DOCUMENT, json.dumps(document, indent=2) + "\n")
         run.finish({"method": settings.title, "alarms": len(adapted.alarms)})
     return _result(out)
-
-
-RECOMMENDED = "rescale+histogram+mean-teacher"
-"""What is carried out where nobody chose: the method that did best on other data; see docs/results.md."""
 
 
 def describe(adapted: Adapted, settings: AdaptSettings) -> dict[str, Any]:
