@@ -90,7 +90,7 @@ class DAMT(Step):
     }
 
     epochs: Count = 8
-    steps_per_epoch: Count = 25
+    steps_per_epoch: Count = 20
     schedule: Schedule = "onecycle"
     learning_rate: Positive = 2e-3
     decay_steps: Count = 6000
