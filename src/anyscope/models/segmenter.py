@@ -14,6 +14,7 @@ from anyscope.models.entry import Pretrained
 from anyscope.models.nets.auxiliary import GuidedNet
 from anyscope.models.receptive_field import receptive_field
 from anyscope.models.spec import InputTransform, SegmenterSpec
+from anyscope.models.translator import GENERATORS, Translator
 from anyscope.models.zoo import MODELS
 from anyscope.seeding import derive_seed
 
@@ -61,6 +62,9 @@ class Segmenter(nn.Module):
         self.stride = entry.stride(net)
         self._smallest = entry.smallest
         self._field: tuple[int | None] | None = None
+        self.translator: Translator | None = None
+        if spec.input.translator is not None:
+            self.translator = Translator(spec.input.translator, spec.channels).requires_grad_(False)
         for name, given, default in (("mean", mean, MEAN), ("std", std, STD)):
             values = [default] * spec.in_channels if given is None else list(given)
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(1, spec.in_channels, 1, 1))
@@ -106,7 +110,7 @@ class Segmenter(nn.Module):
 
         They are extended at the bottom and on the right, repeating the last pixels, as far as the network needs.
         """
-        images = (self._relevel(images) - self.mean) / self.std
+        images = (self.transform_input(images) - self.mean) / self.std
         padding = (0, self._missing(images.shape[-1]), 0, self._missing(images.shape[-2]))
         return nn.functional.pad(images, padding, mode="replicate") if any(padding) else images
 
@@ -119,6 +123,32 @@ class Segmenter(nn.Module):
             yield
         finally:
             self.spec = before
+
+    def attach_translator(self, translator: Translator) -> None:
+        """Let images be translated from now on. The translator's weights are frozen, and saved with the others.
+
+        Raises:
+            BadInput: There is one already.
+        """
+        if self.translator is not None:
+            raise BadInput(
+                f"model {self.spec.model!r}", "translates its images already", "one without a translator",
+                "start from the segmenter as it was before",
+            )  # fmt: skip
+        self.translator = translator.to(self.mean.device).train(self.training).requires_grad_(False)
+        self.spec = self.spec.with_input(translator=translator.spec)
+
+    def transform_input(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [B, C, H, W] in 0..1 as the network sees them: other grey levels, then another style.
+
+        This is what the spec's input transform wants; where it is neutral, the images themselves. The zoom is done
+        before, when images are read.
+        """
+        images = self._relevel(images)
+        if self.translator is None or self.spec.input.translator is None:
+            return images
+        translated: torch.Tensor = self.translator(images)
+        return translated
 
     def _relevel(self, images: torch.Tensor) -> torch.Tensor:
         """Grey levels as the spec's input transform wants them."""
@@ -136,6 +166,9 @@ class Segmenter(nn.Module):
         wanted = max(length, self._smallest)
         return -(-wanted // self.stride) * self.stride - length
 
+    def _translates_globally(self) -> bool:
+        return self.spec.input.translator is not None and GENERATORS[self.spec.input.translator.name].global_statistics
+
     def receptive_field(self) -> int | None:
         """How many pixels across the input region is that can change one pixel of the output.
 
@@ -143,7 +176,7 @@ class Segmenter(nn.Module):
         of r pixels around a tile therefore makes it equal to the whole image. None where every input pixel reaches
         every output pixel: pooling over the image, attention, group or instance normalisation.
         """
-        if MODELS[self.spec.model].global_statistics:
+        if MODELS[self.spec.model].global_statistics or self._translates_globally():
             return None
         if self._field is None:
             self._field = (receptive_field(self.net, self.spec.in_channels, self.stride, self._smallest),)

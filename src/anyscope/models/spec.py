@@ -41,6 +41,20 @@ class DecoderSpec(BaseModel):
     parameters: PlainData = {}
 
 
+class TranslatorSpec(BaseModel):
+    """A network that changes the style of images; its weights are saved among the segmenter's.
+
+    Args:
+        name: Name of a generator.
+        arguments: Its arguments, where they differ from the defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    arguments: PlainData = {}
+
+
 class InputTransform(BaseModel):
     """What is done to images before the network sees them, where it was adapted to a microscope it was not trained on.
 
@@ -49,12 +63,14 @@ class InputTransform(BaseModel):
             says, or beyond their own pixels where it is unknown.
         levels: Of each channel of an image the new grey levels (0..1) for as many equally spaced old ones from 0 to 1,
             linear in between; empty for none.
+        translator: Changes the style of images after that; None for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     zoom: Annotated[float, Field(ge=0.1, le=10)] = 1.0
     levels: tuple[Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=2)], ...] = ()
+    translator: TranslatorSpec | None = None
 
 
 class SegmenterSpec(BaseModel):
