@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anyscope.adaptation.traits import Traits
 from anyscope.reports.adaptation_steps import StepView
 from anyscope.reports.drawing import INK, MUTED, SERIES, Plot, clean, panel, style, svg
 from anyscope.reports.numbers import score
@@ -69,7 +70,8 @@ def scale_plot(findings: Mapping[str, Any]) -> Plot:
                       markeredgewidth=2, label=f"taken: {taken:.2f}")  # fmt: skip
             _legend(axes)
         axes.set_xscale("log", base=2)
-        ticks = [factor for factor in factors if math.isclose(math.log2(factor), round(math.log2(factor)), abs_tol=1e-6)]
+        octaves = [math.log2(factor) for factor in factors]
+        ticks = [2.0 ** round(octave) for octave in octaves if math.isclose(octave, round(octave), abs_tol=1e-6)]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.margins(y=0.12)
@@ -91,7 +93,7 @@ def candidate_plots(step: StepView) -> tuple[Plot, ...]:
             "Share of foreground",
             [
                 ("target", [each.target.foreground_fraction for each in one]),
-                ("source validation", [None if each.source is None else each.source.foreground_fraction for each in one]),
+                ("source validation", [_foreground(each.source) for each in one]),
             ],
             (),
         ),
@@ -114,6 +116,10 @@ def candidate_plots(step: StepView) -> tuple[Plot, ...]:
         for title, lines, rules in panels
         if any(value is not None for _, values in lines for value in values)
     )
+
+
+def _foreground(traits: Traits | None) -> float | None:
+    return None if traits is None else traits.foreground_fraction
 
 
 def _of(step: StepView, rule: str) -> Values:
@@ -207,7 +213,9 @@ def loss_plots(metrics: Sequence[Mapping[str, Any]]) -> tuple[Plot, ...]:
 def _loss(metrics: Sequence[Mapping[str, Any]], title: str, names: Sequence[str]) -> Iterator[Plot]:
     from matplotlib.ticker import MaxNLocator
 
-    lines = {name: [(r.get("epoch", n), r[name]) for n, r in enumerate(metrics) if _known(r.get(name))] for name in names}
+    lines = {
+        name: [(r.get("epoch", n), r[name]) for n, r in enumerate(metrics) if _known(r.get(name))] for name in names
+    }
     lines = {name: points for name, points in lines.items() if points}
     if not lines:
         return

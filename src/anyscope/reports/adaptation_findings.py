@@ -100,14 +100,15 @@ def verdict(document: Mapping[str, Any], steps: Sequence[StepView]) -> Verdict:
             "more, so look at the pictures first."
         )
         return Verdict("plausible", sentence, (), tuple(support), _checks(steps))
-    number = "one reservation" if len(doubts) == 1 else f"{len(doubts)} reservations"
-    how = "with care" if len(doubts) == 1 else "only after you have looked at what it does"
-    sentence = f"Use the network in segmenter/ for {target} {how} ({which}): there {_is(len(doubts))} {number}."
+    if len(doubts) == 1:
+        sentence = f"Use the network in segmenter/ for {target} with care ({which}). One thing speaks against it: "
+        sentence += f"{doubts[0][0].lower()}{doubts[0][1:]}"
+    else:
+        sentence = (
+            f"Use the network in segmenter/ for {target} only after you have looked at what it does ({which}): "
+            f"{len(doubts)} things speak against it."
+        )
     return Verdict("doubtful", sentence, tuple(doubts), tuple(support), _checks(steps))
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 Finding = tuple[str, str]
@@ -194,8 +195,8 @@ def _checks(steps: Sequence[StepView]) -> tuple[str, ...]:
     if any(step.examination is not None for step in steps):
         found.insert(0, "Translated images: does a translation show something that its original does not?")
     found.append(
-        "To know rather than believe: label one or two images, predict them with 'anyscope predict' and score them with "
-        "'anyscope evaluate'."
+        "To know rather than believe: label one or two images, predict them with 'anyscope predict' and score them "
+        "with 'anyscope evaluate'."
     )
     return tuple(found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from anyscope.reports.adaptation_figures import candidate_plots, choice_plot, le
 from anyscope.reports.adaptation_findings import Verdict, adaptation_alarms, verdict, what_was_done
 from anyscope.reports.adaptation_steps import StepView, learned, reference_of, scale_of
 from anyscope.reports.adaptation_tables import (
+    TERMS,
     candidate_table,
     distance_facts,
     domain_table,
@@ -33,13 +34,14 @@ from anyscope.reports.blocks import (
     Gallery,
     KeyNumbers,
     Plots,
+    Points,
     Strips,
     Text,
     alarms_of,
 )
 from anyscope.reports.numbers import MISSING, capitalised, score
 from anyscope.reports.page import Page, Section
-from anyscope.reports.scenes import LEGEND, AdaptationPictures, scene_item, unchanged
+from anyscope.reports.scenes import FOUND, LEGEND, AdaptationPictures, scene_item, unchanged
 from anyscope.reports.tiles import Strip, Tile, jpeg_uri
 
 Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -67,7 +69,7 @@ class AdaptationReport:
     document: Mapping[str, Any]
     steps: Sequence[StepView]
     task: Task = "semantic"
-    pictures: AdaptationPictures = AdaptationPictures()
+    pictures: AdaptationPictures = field(default_factory=AdaptationPictures)
     translations: Mapping[str, Pairs] = field(default_factory=dict)
     few: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -108,7 +110,11 @@ def _key_numbers(report: AdaptationReport) -> tuple[KeyNumbers, ...]:
     wanted = "" if reference is None else f"{reference.foreground_fraction:.1%} in the labels of the source"
     fallen = f", {len(step.collapsed)} collapsed" if step.collapsed else ""
     entries = [
-        (_or_dash(chosen.stability), "overlap with itself on the target", "same images turned, scaled, noisier; 1 best"),
+        (
+            _or_dash(chosen.stability),
+            "overlap with itself on the target",
+            "images turned, scaled, noisier; 1 is best",
+        ),
         (f"{chosen.target.foreground_fraction:.1%}", "of the target is foreground", wanted),
         (_or_dash(chosen.source_score), "score on the source", "validation images, with labels"),
         (str(chosen.epoch), f"epoch of {step.name}", f"of {len(step.candidates)} candidates{fallen}, by {step.rule}"),
@@ -132,7 +138,7 @@ def _recommendation(report: AdaptationReport, found: Verdict) -> Section:
         ("What to check by eye", found.checks),
     ):
         if sentences:
-            blocks.append(Facts(title, tuple((f"{place}", text) for place, text in enumerate(sentences, 1))))
+            blocks.append(Points(title, sentences))
     if report.steps:
         blocks.append(step_table(report.steps))
     return Section("What was done, and how sure one can be", tuple(blocks))
@@ -159,16 +165,17 @@ def _scenes(report: AdaptationReport) -> list[Section]:
     pictures = report.pictures
     if not pictures.scenes:
         return []
-    items = tuple(scene_item(scene, report.task) for scene in pictures.scenes)
+    scenes = pictures.scenes
     lead = "A fixed choice of places, made without looking at what is there. No label of the target was read."
-    if not pictures.before:
-        return [Section("What it finds in the target", (Gallery("", items, LEGEND[1:2]),), lead)]
-    note = f"Before is {pictures.before}; after is the network of this run, as it shows images to itself."
-    if unchanged(pictures.scenes):
-        note += " Both are the same here: nothing was changed after the training."
-    elif any(step.stage in ("appearance", "pretraining") for step in report.steps):
-        note += " What was done before the training is in both."
-    return [Section("Before and after", (Gallery("", items, LEGEND, note),), lead)]
+    if not pictures.before or unchanged(scenes):
+        note = "" if not pictures.before else "Nothing was changed after the training: before and after are the same."
+        items = tuple(scene_item(replace(scene, before=None), report.task) for scene in scenes)
+        return [Section("What it finds in the target", (Gallery("", items, FOUND, note, compact=True),), lead)]
+    note = f"Before is {pictures.before}. After is the network of this run."
+    if any(step.stage in ("appearance", "pretraining") for step in report.steps):
+        note += " What was done ahead of the training is in both."
+    items = tuple(scene_item(scene, report.task) for scene in scenes)
+    return [Section("Before and after", (Gallery("", items, LEGEND, note, compact=True),), lead)]
 
 
 def _scale(steps: Sequence[StepView]) -> list[Section]:
@@ -176,10 +183,10 @@ def _scale(steps: Sequence[StepView]) -> list[Section]:
     if step is None:
         return []
     findings = step.findings
+    better = " (lower is better)" if findings["rule"] == "combined" else ""
     lead = (
-        f"The target was shown to the network at {len(findings['zooms'])} scales, and judged by the rule "
-        f"{findings['rule']}{', whose score is better where it is lower' if findings['rule'] == 'combined' else ''}. The "
-        "dashed line is the nominal scale, which pixel sizes give."
+        f"The target was shown to the network at {len(findings['zooms'])} scales, and what it found was judged by the "
+        f"rule {findings['rule']}{better}. The dashed line is the nominal scale, which pixel sizes give."
     )
     plots = Plots((scale_plot(findings),), size="medium")
     return [Section("At which scale", (plots, scale_table(findings)), lead)]
@@ -187,16 +194,16 @@ def _scale(steps: Sequence[StepView]) -> list[Section]:
 
 def _step(report: AdaptationReport, step: StepView) -> list[Section]:
     blocks: list[Block] = []
-    lead = ""
+    lead, curves = "", loss_plots(step.metrics)
     if step.candidates and step.choices:
         lead = (
-            "Each dot is a candidate, the dashed line the one that was taken. A ring is what a rule takes that looks at "
-            "this quantity alone, a cross a candidate that has collapsed."
+            "Each dot is a candidate, the dashed line the one that was taken. A ring is what a rule takes that looks "
+            "at this quantity alone, a cross a candidate that has collapsed."
         )
-        blocks.append(Plots((choice_plot(step), *candidate_plots(step))))
+        blocks.append(Plots((choice_plot(step), *candidate_plots(step), *curves)))
         blocks.append(rule_table(step))
         terms = term_map(step)
-        blocks += [] if terms is None else [terms]
+        blocks += [] if terms is None else [Text((TERMS,)), terms]
         blocks.append(candidate_table(step))
         blocks += [] if terms is None else [prior_facts()]
     if step.name in report.translations:
@@ -205,9 +212,8 @@ def _step(report: AdaptationReport, step: StepView) -> list[Section]:
         blocks.append(translation_table(step))
     if "transfer" in step.findings:
         blocks += transfer_facts(step.findings)
-    curves = loss_plots(step.metrics)
-    if curves:
-        blocks.append(Plots(curves, f"Training of {step.name}"))
+    if curves and not step.choices:
+        blocks.append(Plots(curves))
     title = f"Candidates of {step.name}" if step.candidates else capitalised(step.name)
     return [Section(title, tuple(blocks), lead)] if blocks else []
 

@@ -1,4 +1,4 @@
-"""Tables of an adaptation: the domains side by side, the steps, what each rule chose, and what was known of candidates."""
+"""Tables of an adaptation: the domains side by side, the steps, choices of the rules, what was known of candidates."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def domain_table(comparison: Mapping[str, Any]) -> DataTable:
     """Source and target side by side."""
     source, target = comparison["source"], comparison["target"]
     rows: list[Row] = [
-        (name, source[key], target[key], _ratio(source[key], target[key]) if key != "slope" else MISSING)
+        (name, source[key], target[key], _ratio(source[key], target[key]) if key != "slope" else None)
         for key, name in _DOMAINS
         if source[key] is not None or target[key] is not None
     ]
     caption = "How the images of the two domains look, at the pixels the network works at"
-    return DataTable(caption, ("", "Source", "Target", "Target / source"), tuple(_numbers(row) for row in rows))
+    return DataTable(caption, ("Property", "Source", "Target", "Target / source"), tuple(_numbers(row) for row in rows))
 
 
 def _numbers(row: Row) -> Row:
@@ -61,9 +61,10 @@ def _ratio(source: float | None, target: float | None) -> Cell:
 
 def step_table(steps: Sequence[StepView]) -> DataTable:
     """The steps in their order, what each does, and where it was published."""
+    known = set(STEPS)
     rows: list[Row] = []
     for step in steps:
-        kind = STEPS[step.name] if step.name in STEPS else None
+        kind = STEPS[step.name] if step.name in known else None
         summary, source = ("", "") if kind is None else (kind.summary, kind.source)
         outcome = MISSING
         if step.choice is not None:
@@ -133,6 +134,12 @@ def _share(target: Traits) -> Cell:
     return Cell(f"{target.foreground_fraction:.1%}", target.foreground_fraction)
 
 
+TERMS = (
+    "The combined score adds up how far a candidate's predictions of the target are from what is expected of good "
+    "ones. Low (dark) is good; * marks what this rule takes, x what has collapsed."
+)
+
+
 def term_map(step: StepView) -> HeatMap | None:
     """The terms of the combined rule for each candidate, as parts of its score; None where it has none."""
     choice = step.choices.get("combined")
@@ -153,11 +160,7 @@ def term_map(step: StepView) -> HeatMap | None:
         f"{one.epoch}{' *' if number == choice.index else ''}{' x' if one.epoch in step.collapsed else ''}"
         for number, one in enumerate(step.candidates)
     )
-    caption = (
-        "What the combined score is made of: how far each candidate's predictions of the target are from what is "
-        "expected. Low (dark) is good. * is the least, x has collapsed"
-    )
-    return HeatMap(caption, (("epoch", len(columns)),), columns, tuple(rows))
+    return HeatMap("Terms of the combined score", (("epoch", len(columns)),), columns, tuple(rows))
 
 
 def _shade(value: float, colour: float) -> Shade:

@@ -24,6 +24,9 @@ LEGEND = (
 )
 
 
+FOUND = ((css(pictures.PREDICTION), "what it finds"),)
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """One piece of a target image.
@@ -89,7 +92,7 @@ class AdaptationPictures:
                     Scene(
                         str(name),
                         found[f"image_{number}"],
-                        found[f"before_{number}"] if f"before_{number}" in found else None,
+                        found.get(f"before_{number}"),
                         found[f"after_{number}"],
                         sizes[number] if np.isfinite(sizes[number]) else None,
                     )
@@ -118,7 +121,8 @@ def scene_item(scene: Scene, task: Task) -> GalleryItem:
         layer = pictures.outlines(scene.before, nothing, width)
         panels.append(Panel("Before", f"{scene.name}: outlines before", (pictures.png_uri(layer),), 0.8))
     layer = pictures.outlines(nothing, scene.after, width)
-    panels.append(Panel("After", f"{scene.name}: outlines after", (pictures.png_uri(layer),), 0.8))
+    caption = "Outlines" if scene.before is None else "After"
+    panels.append(Panel(caption, f"{scene.name}: outlines of what is found", (pictures.png_uri(layer),), 0.8))
     if scene.before is not None:
         found = (scene.before, scene.after)
         # Objects have other numbers before and after: whether anything is there is what can be compared.

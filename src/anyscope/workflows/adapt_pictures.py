@@ -121,8 +121,8 @@ def _boxes(region: ImageRegion, spec: SegmenterSpec) -> list[Roi]:
 
 
 def _starts(length: int, part: int) -> list[int]:
-    """Where parts begin that cover the whole length, overlapping as little as they can."""
-    return [int(start) for start in np.linspace(0, length - part, -(-length // part)).round()]
+    """Where about as many parts as fit begin, spread over the whole length."""
+    return [int(start) for start in np.linspace(0, length - part, max(1, round(length / part))).round()]
 
 
 def _unit(region: ImageRegion, box: Roi, spec: SegmenterSpec) -> tuple[Unit, int]:
@@ -135,7 +135,7 @@ def _unit(region: ImageRegion, box: Roi, spec: SegmenterSpec) -> tuple[Unit, int
 
 def _labels(segmenter: Segmenter, region: ImageRegion, box: Roi) -> Labels:
     unit, place = _unit(region, box, segmenter.spec)
-    return segment(segmenter, unit, region.pixel_size_nm).labels[place]
+    return np.asarray(segment(segmenter, unit, region.pixel_size_nm).labels[place])
 
 
 def _scene(region: ImageRegion, box: Roi, spec: SegmenterSpec, before: Labels | None, after: Labels) -> Scene:
@@ -177,4 +177,4 @@ def _moved(counts: Levels, table: Levels) -> Levels:
 def _shares(counts: Levels) -> Levels:
     """Shares of the grey levels, without black padding, as the comparison of the domains has them."""
     counted = without_padding(counts)
-    return counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    return np.asarray(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1))

@@ -152,7 +152,11 @@ def _yaml(value: object) -> str:
     """A value as ``--set`` reads it: JSON is YAML; text stands without quotes where that is the same."""
     import yaml
 
-    return value if isinstance(value, str) and value.isidentifier() and yaml.safe_load(value) == value else json.dumps(value)
+    return (
+        value
+        if isinstance(value, str) and value.isidentifier() and yaml.safe_load(value) == value
+        else json.dumps(value)
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:
