@@ -7,19 +7,19 @@ from collections.abc import Sequence
 
 import typer
 
-from anyscope.cli import looking, stressing, working
+from anyscope.cli import adapting, looking, stressing, working
 from anyscope.cli.looking import data_app
 from anyscope.errors import AnyscopeError, BadInput, Interrupted
 
 app = typer.Typer(
-    help="Segmentation that holds on any microscope: train, stress, predict, evaluate, report.",
+    help="Segmentation that holds on any microscope: train, stress, adapt, predict, evaluate, report.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _part in (working.app, stressing.app, looking.app):
+for _part in (working.app, stressing.app, adapting.app, looking.app):
     app.registered_commands += _part.registered_commands
 app.add_typer(data_app, name="data")
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from anyscope.errors import BadInput, unknown_name
+from anyscope.models.nets.parts import EncoderNames, Stages
 from anyscope.running.documents import explain
 
 MAX_CHANNELS = 4096
@@ -56,6 +57,8 @@ class ModelEntry:
             local model global (``norm=group``, a transformer as encoder): ``Segmenter.receptive_field`` finds out.
         smallest: The least height and width the network works with.
         pretrained: Builds the network with ImageNet weights; None where there are none.
+        encoder: Names the tensors of a network's encoder; None where it has no encoder apart from its decoder.
+        stages: Takes the forward pass of a network apart; None where that cannot be done.
         notes: Remarks for the user.
     """
 
@@ -70,6 +73,8 @@ class ModelEntry:
     global_statistics: bool = False
     smallest: int = 1
     pretrained: Callable[[int, int, Any], Pretrained] | None = None
+    encoder: Callable[[nn.Module], EncoderNames] | None = None
+    stages: Callable[[nn.Module], Stages] | None = None
     notes: str = ""
 
     def check(self, given: Mapping[str, Any]) -> Arguments:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -38,6 +39,18 @@ class InitialisationReport:
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     other_shape: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    def to_document(self) -> dict[str, Any]:
+        """The report as plain data for JSON."""
+        return {
+            "file": self.path.name,
+            "loaded": list(self.loaded),
+            "missing": list(self.missing),
+            "unexpected": list(self.unexpected),
+            "other_shape": [
+                {"tensor": key, "in_file": list(there), "here": list(here)} for key, there, here in self.other_shape
+            ],
+        }
 
     def describe(self) -> list[str]:
         """The report as lines: a summary, then every tensor that was not taken over."""

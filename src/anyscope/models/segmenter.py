@@ -92,11 +92,7 @@ class Segmenter(nn.Module):
                 method of its own, so that wrappers for several processes and mixed precision see the call.
         """
         height, width = images.shape[-2:]
-        images = self.transform_input(images)
-        images = (images - self.mean) / self.std
-        padding = (0, self._missing(width), 0, self._missing(height))
-        if any(padding):
-            images = nn.functional.pad(images, padding, mode="replicate")
+        images = self.prepare(images)
         if not auxiliary:
             logits: torch.Tensor = self.net(images)
             return logits[..., :height, :width]
@@ -108,6 +104,15 @@ class Segmenter(nn.Module):
             logits[..., :height, :width],
             tuple((weight, each[..., :height, :width]) for weight, each in zip(weights, resized, strict=True)),
         )
+
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """What the network is given of images [B, C, H, W] in 0..1: the spec's input transform, normalisation, padding.
+
+        They are extended at the bottom and on the right, repeating the last pixels, as far as the network needs.
+        """
+        images = (self.transform_input(images) - self.mean) / self.std
+        padding = (0, self._missing(images.shape[-1]), 0, self._missing(images.shape[-2]))
+        return nn.functional.pad(images, padding, mode="replicate") if any(padding) else images
 
     @contextmanager
     def seeing(self, transform: InputTransform) -> Iterator[None]:

@@ -74,6 +74,8 @@ def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
 def freeze(module: nn.Module, prefixes: Sequence[str]) -> Iterator[None]:
     """Leave parameters whose names begin so as they are, inside the block.
 
+    Their layers of batch normalisation use their running statistics, as in evaluation, and leave them as they are too.
+
     Raises:
         ValueError: No parameter begins with one of the prefixes.
     """
@@ -85,8 +87,20 @@ def freeze(module: nn.Module, prefixes: Sequence[str]) -> Iterator[None]:
         chosen += [parameter for parameter in found if parameter.requires_grad]
     for parameter in chosen:
         parameter.requires_grad_(False)
+    hooks = [
+        # whoever calls train() before a step, the layer is in evaluation when it is used
+        layer.register_forward_pre_hook(_evaluate)
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and f"{name}.".startswith(tuple(prefixes))
+    ]
     try:
         yield
     finally:
+        for hook in hooks:
+            hook.remove()
         for parameter in chosen:
             parameter.requires_grad_(True)
+
+
+def _evaluate(layer: nn.Module, _: object) -> None:
+    layer.eval()

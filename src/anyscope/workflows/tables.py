@@ -170,3 +170,35 @@ def stress_json(result: StressResult) -> dict[str, Any]:
 
 def _plain(value: float) -> float | None:
     return float(value) if isfinite(value) else None
+
+
+def adaptation_table(document: Mapping[str, Any]) -> str:
+    """An adaptation: what each rule chose in each step, and what to look out for."""
+    lines = [f"method {document['method']}, profile {document['profile']}, {document['pixels']}"]
+    for step in document["steps"]:
+        found = step["findings"]
+        if step["stage"] == "scale":
+            lines.append(
+                f"{step['name']}: the target is seen at {found['zoom'] / found['nominal']:.2f} times its scale"
+            )
+        if not step["choices"]:
+            continue
+        rows = []
+        for name, choice in step["choices"].items():
+            mark = " *" if name == document["selection"] else ""
+            chosen = step["candidates"][choice["index"]]
+            target = chosen["target"]
+            rows.append(
+                [
+                    name + mark,
+                    str(choice["epoch"]),
+                    _number(chosen["source_score"]),
+                    f"{target['foreground_px'] / max(target['pixels'], 1):.1%}",
+                    str(target["objects"]),
+                    _number(chosen["stability"]),
+                ]
+            )
+        lines.append(f"{step['name']}: {len(step['candidates'])} candidates")
+        lines.append(columns(["rule", "epoch", "source score", "target foreground", "objects", "stability"], rows))
+    lines += [f"! {alarm}" for alarm in document["alarms"]]
+    return "\n".join(lines)

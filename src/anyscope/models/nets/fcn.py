@@ -13,6 +13,7 @@ from torch import nn
 
 from anyscope.models.entry import Arguments, ModelEntry, Pretrained
 from anyscope.models.nets import vgg
+from anyscope.models.nets.parts import EncoderNames
 from anyscope.models.nets.vgg import VggNorm
 
 STRIDE = 32
@@ -112,6 +113,7 @@ ENTRIES = (
         construct=FCN8s,
         stride=lambda _: STRIDE,
         pretrained=_pretrained,
+        encoder=lambda _: EncoderNames(("stages.",)),
         notes="classifier=4096 norm=none is the published network of 134 million parameters; width=0.25 suits a CPU",
     ),
 )

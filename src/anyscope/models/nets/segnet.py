@@ -13,6 +13,7 @@ from torch import nn
 
 from anyscope.models.entry import Arguments, ModelEntry, Pretrained
 from anyscope.models.nets import vgg
+from anyscope.models.nets.parts import EncoderNames, Features, Stages
 
 STRIDE = 32
 
@@ -50,13 +51,22 @@ class SegNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits [B, K, H, W] of ``x`` [B, C, H, W], H and W multiples of 32."""
+        return cast(torch.Tensor, self.head(self.expand(self.encode(x))))
+
+    def encode(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The places of the maxima of every level, the finest first, and the features of the coarsest."""
         places = []
         for stage in self.down:
             x, indices = self.pool(stage(x))
             places.append(indices)
+        return [*places, x]
+
+    def expand(self, features: Features) -> torch.Tensor:
+        """The decoder's finest features [B, C, H, W], of which the head makes logits."""
+        *places, x = features
         for stage in self.up:
             x = stage(unpool(x, places.pop()))
-        return cast(torch.Tensor, self.head(x))
+        return x
 
 
 def unpool(x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
@@ -82,6 +92,12 @@ def _pretrained(in_channels: int, out_channels: int, arguments: SegNetArguments)
     return Pretrained(net, vgg.MEAN, vgg.STD, origin)
 
 
+def _stages(net: nn.Module) -> Stages:
+    assert isinstance(net, SegNet)
+    deepest = [layer for layer in net.down[-1].modules() if isinstance(layer, nn.Conv2d)][-1]
+    return Stages(net.encode, net.expand, net.head, channels=deepest.out_channels, width=net.head.in_channels)
+
+
 ENTRIES = (
     ModelEntry(
         name="segnet",
@@ -92,6 +108,8 @@ ENTRIES = (
         construct=SegNet,
         stride=lambda _: STRIDE,
         pretrained=_pretrained,
+        encoder=lambda _: EncoderNames(("down.",)),
+        stages=_stages,
         notes="width=0.25 suits a CPU",
     ),
 )

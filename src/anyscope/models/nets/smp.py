@@ -15,6 +15,7 @@ from anyscope.models.entry import Arguments, ModelEntry, Pretrained
 from anyscope.models.nets.auxiliary import FCNHead, GuidedNet
 from anyscope.models.nets.imagenet import Statistics, with_imagenet_encoder
 from anyscope.models.nets.normalisation import tolerate_single_values
+from anyscope.models.nets.parts import EncoderNames, Stages
 
 
 class EncoderArguments(Arguments):
@@ -179,6 +180,16 @@ def _stride(net: nn.Module) -> int:
     return max(stride, 32) if isinstance(net, smp.DPT) else stride
 
 
+def _encoder(net: nn.Module) -> EncoderNames:
+    return EncoderNames(("net.encoder." if isinstance(net, Guided) else "encoder.",))
+
+
+def _stages(net: nn.Module) -> Stages:
+    inner: Any = net.net if isinstance(net, Guided) else net
+    width = inner.segmentation_head[0].in_channels
+    return Stages(inner.encoder, inner.decoder, inner.segmentation_head, inner.encoder.out_channels[-1], width)
+
+
 def _pretrained(
     architecture: str, smallest: int, in_channels: int, out_channels: int, arguments: EncoderArguments
 ) -> Pretrained:
@@ -243,6 +254,8 @@ def _entry(
         global_statistics=global_statistics,
         smallest=smallest,
         pretrained=partial(_pretrained, architecture, smallest),
+        encoder=_encoder,
+        stages=None if architecture == "dpt" else _stages,  # its decoder takes more than features
         notes=notes,
     )
 

@@ -7,7 +7,7 @@ convolutions, between levels 2 x 2 max pooling down and a 2 x 2 transposed convo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -15,6 +15,7 @@ from torch import nn
 
 from anyscope.models.entry import Arguments, ModelEntry
 from anyscope.models.nets.normalisation import Norm, norm_layer
+from anyscope.models.nets.parts import EncoderNames, Stages
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu"]
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -165,22 +166,35 @@ class UNet(nn.Module):
             DoubleConvolution(2 * width, width, norm, activation, rate) for _, width, rate in coarse_to_fine
         )
         self.head = nn.Conv2d(filters[0], out_channels, 1)
-        self.apply(_initialise)
+        self.apply(initialise_convolution)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits [B, K, H, W] of ``x`` [B, C, H, W], H and W multiples of the stride."""
-        skips = []
+        return self.decode(self.encode(x))
+
+    def encode(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The features [B, filters, h, w] of every level, the finest first; the last are those of the bottleneck."""
+        features: list[torch.Tensor] = []
         for level, convolutions in enumerate(self.down):
             x = convolutions(x if level == 0 else self.pool(x))
-            skips.append(x)
-        skips.pop()
+            features.append(x)
+        return features
+
+    def expand(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The decoder's finest features [B, filters, H, W], of which the head makes logits."""
+        *skips, x = features
         for up, gate, merge in zip(self.up, self.gates, self.merge, strict=True):
             x = up(x)
             x = merge(torch.cat([x, gate(x, skips.pop())], dim=1))
-        return self.head(x)  # type: ignore[no-any-return]
+        return x
+
+    def decode(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Logits [B, K, H, W] of what :meth:`encode` returned."""
+        return cast(torch.Tensor, self.head(self.expand(features)))
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise_convolution(module: nn.Module) -> None:
+    """Start a convolution as in :class:`UNet`; other layers stay as they are."""
     if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         return
     if module.kernel_size == (3, 3):
@@ -209,6 +223,18 @@ def _stride(net: nn.Module) -> int:
     return net.stride
 
 
+def _encoder(net: nn.Module) -> EncoderNames:
+    assert isinstance(net, UNet)
+    *levels, bottleneck = (f"down.{level}." for level in range(len(net.down)))
+    return EncoderNames(tuple(levels), (bottleneck,))
+
+
+def _stages(net: nn.Module) -> Stages:
+    assert isinstance(net, UNet)
+    widths = [level[0].out_channels for level in net.down]  # type: ignore[index]  # the first convolution of each
+    return Stages(net.encode, net.expand, net.head, channels=widths[-1], width=widths[0])
+
+
 def _attention_unet(in_channels: int, out_channels: int, arguments: AttentionUNetArguments) -> UNet:
     gates: dict[str, Callable[[int], nn.Module]] = {"authors": AuthorsGate, "oktay": OktayGate}
     return UNet(in_channels, out_channels, arguments, gates[arguments.gate])
@@ -227,6 +253,8 @@ def _plain(name: str, summary: str, filters: Sequence[int], source: str = "", no
         construct=UNet,
         stride=_stride,
         defaults={"filters": tuple(filters)},
+        encoder=_encoder,
+        stages=_stages,
         notes=notes,
     )
 
@@ -250,6 +278,8 @@ ENTRIES = (
         arguments=AttentionUNetArguments,
         construct=_attention_unet,
         stride=_stride,
+        encoder=_encoder,
+        stages=_stages,
         notes="gate=authors weights the decoder's features, gate=oktay the skip, as published",
     ),
 )

@@ -15,6 +15,7 @@ from torch import nn
 from anyscope.errors import BadInput
 from anyscope.models.entry import Arguments, ModelEntry, Pretrained
 from anyscope.models.nets.imagenet import with_timm_encoder
+from anyscope.models.nets.parts import EncoderNames
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 _HEAD = 64
@@ -168,6 +169,7 @@ ENTRIES = (
         stride=_stride,
         global_statistics=True,
         pretrained=_pretrained,
+        encoder=lambda _: EncoderNames(("encoder.",)),
         notes="logits at 1/16; encoders: plain vision transformers of timm",
     ),
 )

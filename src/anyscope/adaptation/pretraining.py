@@ -1,0 +1,218 @@
+"""Self-supervised pre-training: repair images that were made worse, then learn from labels with the encoder kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch.utils.data import Dataset
+
+from anyscope.adaptation.descent import Descent, Rates
+from anyscope.adaptation.step import Stage, Step
+from anyscope.adaptation.work import Work, on_device
+from anyscope.models import MODELS, Segmenter, SegmenterSpec
+from anyscope.models.encoders import check_encoder, encoder_names
+from anyscope.models.initialisation import InitialisationReport, initialise
+from anyscope.running.atomic import write_text
+from anyscope.seeding import derive_seed, torch_generator
+from anyscope.training.batches import Batch, MixedPatches
+from anyscope.training.checkpoint import save_weights
+from anyscope.training.course import Course, Losses, Stateful, Values, follow
+
+WEIGHTS_FILE, REPORT_FILE = "pretext.safetensors", "transfer.json"
+Count = Annotated[int, Field(ge=1)]
+
+
+class Pretraining(Step):
+    """The network learns to repair images of both domains; its weights then start the supervised training.
+
+    The pretext: Gaussian noise is added, grey levels are cut to those there were, and the image is made half as large
+    and as large again (:func:`crappify`); the clean image is wanted, by MSE, with Adam and the one-cycle schedule. It
+    is learned by the network itself, with as many sigmoid outputs as the image has channels. Then every tensor that
+    fits is taken over, which is reported in ``transfer.json`` tensor by tensor, and the encoder down to the bottleneck
+    is kept fixed in the training on labels that follows; the bottleneck is trained with the decoder.
+
+    Published (profile ``paper``): Attention U-Net, noise of .3 of the largest grey level, factor 2 on either axis,
+    rate 5e-4, batch 6, 200 epochs, source images in the style of the target where a step such as ``histogram`` stands
+    before; then cross-entropy, Adam, one-cycle 1e-4, batch 5, 60 epochs on the source with the encoder fixed.
+    Differences: the authors choose target patches by their labels and use test images too, neither is done here; an
+    epoch has a fixed number of steps, theirs depends on how many patches remain; half of the patches are of either
+    domain. Networks whose bottleneck is one with their encoder keep it fixed as well. It computes in fp32.
+
+    Args:
+        epochs, steps_per_epoch, batch: Of the pretext.
+        learning_rate: Largest rate of its one-cycle.
+        noise: Standard deviation of the noise as a share of the largest grey level of a patch.
+        varied: Draw the share for each patch between 0 and ``noise``.
+        keep_encoder: Keep the encoder fixed in the training that follows.
+
+    Source: Franco-Barranco et al., CMPB 222:106949, 2022, section on self-supervised learning, and its authors' code.
+    """
+
+    name: ClassVar[str] = "pretrain"
+    stage: ClassVar[Stage] = "pretraining"
+    summary: ClassVar[str] = "learn to repair noisy, coarse images of both domains; then train with the encoder fixed"
+    source: ClassVar[str] = "Franco-Barranco et al., CMPB 222:106949, 2022"
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "best": {"epochs": 60, "steps_per_epoch": 200, "batch": 16},
+        "paper": {"epochs": 200, "steps_per_epoch": 200, "batch": 6, "learning_rate": 5e-4, "varied": False},
+    }
+    training: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {
+            **{"model": "attention_unet", "patch_px": 256, "batch": 5, "epochs": 60, "steps_per_epoch": 200},
+            **{"optimiser": "adam", "learning_rate": 1e-4, "schedule": "onecycle", "weight_decay": 0.0},
+            **{"clip_norm": 0.0, "ema": 0.0, "losses": {"mask": "ce"}, "foreground": 0.0},
+        }
+    }
+
+    epochs: Count = 6
+    steps_per_epoch: Count = 25
+    batch: Count = 4
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.3
+    varied: bool = True
+    keep_encoder: bool = True
+
+    def check(self, spec: SegmenterSpec) -> None:
+        """A network is needed whose encoder can be told from its decoder."""
+        check_encoder(spec.model, self.name)
+
+    def run(self, work: Work) -> Work:
+        """See :class:`~anyscope.adaptation.step.Step`."""
+        pretext = on_device(pretext_network(work.segmenter, work.seed("pretext")), work.device)
+        follow(
+            PretextCourse(self, work, pretext),
+            work.run,
+            epochs=self.epochs,
+            steps=self.steps_per_epoch,
+            seed=work.seed("dropout"),
+            device=work.device,
+            title=self.name,
+        )
+        weights = work.folder / WEIGHTS_FILE
+        save_weights(pretext, weights)
+        report = initialise(work.segmenter, weights)
+        levels = encoder_names(work.segmenter).levels if self.keep_encoder else ()
+        write_text(work.folder / REPORT_FILE, json.dumps(_document(report, levels), indent=2) + "\n")
+        return replace(work, frozen=(*work.frozen, *levels))
+
+
+def _document(report: InitialisationReport, frozen: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        **report.to_document(),
+        "frozen": [key for key in report.loaded if key.startswith(frozen)] if frozen else [],
+    }
+
+
+def pretext_network(segmenter: Segmenter, seed: int) -> Segmenter:
+    """The segmenter's network with one output for each channel of its images, starting from the segmenter's weights.
+
+    Tensors that do not fit, those of the last layer where numbers of channels differ, start at random.
+
+    Args:
+        segmenter: Left as it is.
+        seed: Seed of the random weights. Global generators stay as they were.
+    """
+    spec = segmenter.spec
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "weights"))
+        net = MODELS[spec.model].build(spec.in_channels, spec.in_channels, **spec.arguments)
+    pretext = Segmenter(spec, net, segmenter.mean.flatten().tolist(), segmenter.std.flatten().tolist())
+    own = pretext.state_dict()
+    fitting = {key: value for key, value in segmenter.state_dict().items() if own[key].shape == value.shape}
+    pretext.load_state_dict(fitting, strict=False)
+    return pretext
+
+
+def crappify(images: torch.Tensor, share: float, generator: torch.Generator, *, varied: bool = False) -> torch.Tensor:
+    """Images with noise, and with the detail that is left when they are made half as large and as large again.
+
+    Gaussian noise of standard deviation ``share`` times the largest value of each image is added, and values are cut to
+    0 and that largest value; then bilinear interpolation to half the rows and columns and back.
+
+    Args:
+        images: [B, C, H, W] in 0..1, at least 2 x 2 pixels.
+        share: Strength of the noise, 0..1.
+        generator: Of all draws, on the CPU, so that they are the same on every device.
+        varied: Draw the strength of each image uniformly between 0 and ``share``.
+
+    Source: Franco-Barranco et al., CMPB 222:106949, 2022, authors' code; the word is from Fang et al., Deep
+    learning-based point-scanning super-resolution imaging, Nature Methods 18, 2021.
+    """
+    largest = images.amax(dim=(1, 2, 3), keepdim=True)
+    draws = torch.randn(images.shape, generator=generator)
+    strength = torch.full((len(images), 1, 1, 1), share)
+    if varied:
+        strength = strength * torch.rand(strength.shape, generator=generator)
+    noisy = images + largest * (strength * draws).to(images)
+    noisy = torch.minimum(noisy.clamp(min=0), largest)
+    size = images.shape[-2:]
+    coarse = F.interpolate(noisy, (size[0] // 2, size[1] // 2), mode="bilinear", align_corners=False)
+    return F.interpolate(coarse, size, mode="bilinear", align_corners=False)
+
+
+@dataclass(frozen=True)
+class ImagesAlone(Dataset[Batch]):
+    """Patches without what else is known of them, but for the domain: ``images`` and ``of_target`` [B]."""
+
+    patches: Dataset[Batch]
+    of_target: bool
+
+    def __getitem__(self, number: int) -> Batch:
+        """The images of the patch with the given number."""
+        return {"images": self.patches[number]["images"], "of_target": torch.tensor(self.of_target)}
+
+
+class PretextCourse(Course):
+    """Learning to repair images of both domains.
+
+    Args:
+        step: Its parameters.
+        work: Patches and settings.
+        net: Trained in place; its outputs are logits of the clean images.
+    """
+
+    def __init__(self, step: Pretraining, work: Work, net: Segmenter) -> None:
+        self._step, self._work, self._net = step, work, net
+        rates = Rates("adam", step.learning_rate, "onecycle", clip_norm=work.settings.clip_norm)
+        self._descent = Descent(net.parameters(), rates, step.epochs * step.steps_per_epoch)
+        both = (
+            ImagesAlone(work.source_patches("pretext source"), False),
+            ImagesAlone(work.target_patches("pretext target"), True),
+        )
+        self._patches = MixedPatches(both, (0.5, 0.5), work.seed("domains"))
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """The network, the optimiser and its schedule."""
+        return {"net": self._net, **self._descent.parts("")}
+
+    def begin_epoch(self, epoch: int) -> None:  # noqa: ARG002
+        """Dropout and normalisation as in training."""
+        self._net.train()
+
+    def step(self, number: int) -> Losses:
+        """One batch of both domains."""
+        batch = self._work.batch(self._patches, number, self._step.batch)
+        clean = batch["images"]
+        draws = torch_generator(self._work.seed("crappify"), number)
+        spoiled = crappify(clean, self._step.noise, draws, varied=self._step.varied)
+        repaired = self._net.net(self._shown(spoiled, batch["of_target"]))[..., : clean.shape[-2], : clean.shape[-1]]
+        loss = F.mse_loss(repaired.sigmoid(), clean)
+        self._descent.step(loss)
+        return {"loss": loss.detach()}
+
+    def _shown(self, images: torch.Tensor, of_target: torch.Tensor) -> torch.Tensor:
+        """What the network is given: images of each domain as it will see them in training and in prediction."""
+        with self._net.seeing(self._work.source_input):
+            source = self._net.prepare(images)
+        return torch.where(of_target.view(-1, 1, 1, 1), self._net.prepare(images), source)
+
+    def end_epoch(self, epoch: int, means: Values) -> Values:  # noqa: ARG002
+        """The rate."""
+        return {"learning_rate": self._descent.learning_rate}

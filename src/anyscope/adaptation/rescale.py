@@ -1,0 +1,92 @@
+"""At which scale the target is shown to the network: searched without labels, and judged like every other choice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import Field
+
+from anyscope.adaptation.candidates import Judgement
+from anyscope.adaptation.judging import Exam, judge
+from anyscope.adaptation.selection import RULES
+from anyscope.adaptation.step import Stage, Step
+from anyscope.adaptation.work import Work
+from anyscope.running.atomic import write_text
+from anyscope.running.progress import progress
+
+_SMALLEST, _LARGEST = 0.1, 10.0
+"""What a zoom can be; see :class:`anyscope.models.InputTransform`."""
+
+
+class Rescale(Step):
+    """A search over the zoom of the target.
+
+    Pixel sizes are often unknown or wrong, and objects of one kind differ in size between species. The network that was
+    trained on the source predicts the target at several zooms; a selection rule takes one of them. Zooms are factors of
+    what the pixel sizes say, nearest first, so that of equal ones the nominal wins.
+
+    Args:
+        octaves: How far the search goes either way where both pixel sizes are known; 1 is half to double.
+        octaves_unknown: The same where one of them is unknown.
+        steps_per_octave: Zooms in an octave.
+        rule: Which selection rule judges.
+        margin: By how much the score of the rule must be better than that of the nominal zoom, relative to it.
+    """
+
+    name: ClassVar[str] = "rescale"
+    stage: ClassVar[Stage] = "scale"
+    summary: ClassVar[str] = "search the scale at which the network sees the target"
+    source: ClassVar[str] = "ours"
+
+    octaves: float = Field(1.0, gt=0, le=3)
+    octaves_unknown: float = Field(2.0, gt=0, le=3)
+    steps_per_octave: int = Field(3, ge=1, le=12)
+    rule: str = "combined"
+    margin: float = Field(0.0, ge=0, lt=1)
+
+    def zooms(self, known: bool) -> list[float]:
+        """Factors of the nominal scale, nearest first.
+
+        >>> Rescale(steps_per_octave=1).zooms(known=True)
+        [1.0, 0.5, 2.0]
+        """
+        reach = round((self.octaves if known else self.octaves_unknown) * self.steps_per_octave)
+        places = sorted(range(-reach, reach + 1), key=lambda place: (abs(place), place))
+        return [2.0 ** (place / self.steps_per_octave) for place in places]
+
+    def run(self, work: Work) -> Work:
+        """See :class:`~anyscope.adaptation.step.Step`."""
+        rule = RULES[self.rule]
+        domains, spec = work.domains, work.segmenter.spec
+        sizes = [region.pixel_size_nm for region in (*domains.source, *domains.target)]
+        nominal = spec.input.zoom
+        zooms = [zoom for zoom in self.zooms(None not in sizes) if _SMALLEST <= zoom * nominal <= _LARGEST]
+        judgements: list[Judgement] = []
+        reference = None
+        with progress(self.name, len(zooms), "zooms") as shown:
+            for number, zoom in enumerate(zooms):
+                with work.segmenter.seeing(spec.input.model_copy(update={"zoom": zoom * nominal})):
+                    exam = Exam.read(domains.source, None, domains.target, work.segmenter.spec, work.source_input)
+                    judgements.append(judge(work.segmenter, number, exam).judgement)
+                reference = exam.reference
+                shown.advance(note=f"x {zoom:.2f}")
+        assert reference is not None  # there is always the nominal zoom
+        choice = rule(judgements, reference)
+        scores = choice.scores
+        chosen, first = scores[choice.index], scores[0]
+        better = chosen is not None and (first is None or abs(chosen - first) >= self.margin * abs(first))
+        zoom = zooms[choice.index] if better else 1.0
+        document = {
+            "zoom": zoom * nominal,
+            "nominal": nominal,
+            "rule": self.rule,
+            "zooms": [each * nominal for each in zooms],
+            "scores": list(scores),
+            "judgements": [each.to_dict() for each in judgements],
+            "alarms": list(choice.alarms),
+        }
+        write_text(work.folder / "findings.json", json.dumps(document, indent=2) + "\n")
+        work.segmenter.spec = spec.with_input(zoom=zoom * nominal)
+        return replace(work)

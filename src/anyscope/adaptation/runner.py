@@ -1,0 +1,203 @@
+"""Carrying out an adaptation: one step after the other, candidates judged and one chosen after each that learns.
+
+All that a step leaves is in its folder, so that a killed run goes on within the step in which it was stopped.
+```
+FOLDER/1-supervised/   metrics.jsonl, checkpoints/, candidates/00003.safetensors, judgements.json, findings.json
+```
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from anyscope.adaptation.candidates import Choice, Judgement
+from anyscope.adaptation.domains import Domains
+from anyscope.adaptation.judging import Exam, judge
+from anyscope.adaptation.selection import RULES
+from anyscope.adaptation.settings import AdaptSettings
+from anyscope.adaptation.step import LEARNING, Step
+from anyscope.adaptation.supervised import Supervised
+from anyscope.adaptation.work import Work, on_device
+from anyscope.models import Segmenter
+from anyscope.models.storage import read_safetensors
+from anyscope.running.atomic import write_text
+from anyscope.running.progress import progress, say
+from anyscope.training.settings import TrainSettings
+
+FINDINGS, JUDGEMENTS = "findings.json", "judgements.json"
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step left.
+
+    Args:
+        name: The step.
+        stage: Its stage.
+        folder: Its folder.
+        findings: What it wrote into ``findings.json``; empty where nothing.
+        candidates: Weights by epoch; none where it does not learn.
+        judgements: What is known of each candidate, in the order of their epochs.
+        choices: What each rule chooses among them.
+    """
+
+    name: str
+    stage: str
+    folder: Path
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Mapping[int, Path] = field(default_factory=dict)
+    judgements: tuple[Judgement, ...] = ()
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What an adaptation ended with.
+
+    Args:
+        segmenter: The chosen weights, with how images of the target are shown to them in the spec.
+        rule: The rule that chose.
+        steps: What each step left.
+    """
+
+    segmenter: Segmenter
+    rule: str
+    steps: tuple[StepResult, ...]
+
+    @property
+    def learned(self) -> StepResult | None:
+        """The last step that learned; None where a trained segmenter was taken as it was."""
+        return next((step for step in reversed(self.steps) if step.candidates), None)
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What the user has to be told, of every step."""
+        found = []
+        for step in self.steps:
+            chosen = step.choices[self.rule].alarms if step.choices else ()
+            found += [f"{step.name}: {text}" for text in (*step.findings.get("alarms", ()), *chosen)]
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Training on a source that was done before and serves all its targets.
+
+    Args:
+        settings: What it was done with.
+        folder: The folder of its step.
+    """
+
+    settings: TrainSettings
+    folder: Path
+
+
+def carry_out(
+    domains: Domains,
+    settings: AdaptSettings,
+    segmenter: Segmenter,
+    folder: Path,
+    device: str,
+    *,
+    trained: bool = False,
+    shared: Shared | None = None,
+) -> Adapted:
+    """Carry out the chain of steps of the settings.
+
+    Args:
+        domains: Source and target.
+        settings: What to do.
+        segmenter: What to begin with. Its spec's input transform is that of the source.
+        folder: Where the steps' folders go; those that are there already are continued.
+        device: Where networks work.
+        trained: Whether the segmenter has learned from labels.
+        shared: Plain training on this source that need not be done again.
+    """
+    chain = settings.chain(trained)
+    for step in chain:
+        step.check(segmenter.spec)
+    on_device(segmenter, device)
+    work = Work(
+        domains, settings.train, folder, device, segmenter, segmenter.spec.input, trained,
+        candidates=settings.candidates,
+    )  # fmt: skip
+    results = []
+    for number, step in enumerate(chain, 1):
+        own = folder / f"{number}-{step.name}"
+        own.mkdir(parents=True, exist_ok=True)
+        work = replace(work, folder=own)
+        say(f"step {number} of {len(chain)}: {step.name}: {step.summary}")
+        work, result = _carry_out_step(step, work, settings, shared)
+        results.append(result)
+        if step.stage == "pretraining":
+            shared = None
+    return Adapted(work.segmenter, settings.selection, tuple(results))
+
+
+def _carry_out_step(step: Step, work: Work, settings: AdaptSettings, shared: Shared | None) -> tuple[Work, StepResult]:
+    if shared is not None and _serves(shared, step, work):
+        candidates: Mapping[int, Path] = replace(work, folder=shared.folder).kept()
+    else:
+        work = step.run(work)
+        candidates = work.kept()
+    findings = _read(work.folder / FINDINGS) or {}
+    if step.stage not in LEARNING:
+        return work, StepResult(step.name, step.stage, work.folder, findings)
+    exam = examine(work)
+    judgements = judge_candidates(work, candidates, exam)
+    choices = {name: rule(judgements, exam.reference) for name, rule in RULES.items()}
+    choice = choices[settings.selection]
+    take(work.segmenter, list(candidates.values())[choice.index])
+    say(f"{step.name}: epoch {choice.epoch} of {len(candidates)} candidates is taken, by {choice.rule}")
+    for alarm in choice.alarms:
+        say(f"warning: {alarm}")
+    result = StepResult(step.name, step.stage, work.folder, findings, candidates, judgements, choices)
+    return replace(work, trained=True), result
+
+
+def _serves(shared: Shared, step: Step, work: Work) -> bool:
+    plain = isinstance(step, Supervised) and not work.styles and not work.frozen and not work.trained
+    return plain and work.domains.few is None and work.settings == shared.settings
+
+
+def take(segmenter: Segmenter, weights: Path) -> None:
+    """Load the weights of a candidate."""
+    segmenter.load_state_dict(read_safetensors(weights))
+    segmenter.eval()
+
+
+def examine(work: Work) -> Exam:
+    """What the candidates of a step are judged on."""
+    domains = work.domains
+    return Exam.read(domains.source, domains.validation, domains.target, work.segmenter.spec, work.source_input)
+
+
+def judge_candidates(work: Work, candidates: Mapping[int, Path], exam: Exam) -> tuple[Judgement, ...]:
+    """Judge every candidate beside the one before it, or read what was written when it was done already."""
+    path = work.folder / JUDGEMENTS
+    known = _read(path)
+    if known is not None and [each["epoch"] for each in known] == list(candidates):
+        return tuple(Judgement.from_dict(each, str(path)) for each in known)
+    judgements, previous = [], None
+    with progress(f"judge {work.folder.name}", len(candidates), "candidates") as shown:
+        for epoch, weights in candidates.items():
+            take(work.segmenter, weights)
+            judged = judge(work.segmenter, epoch, exam, previous=previous)
+            judgements.append(judged.judgement)
+            previous = judged.predictions
+            shown.advance()
+    write_json(path, [each.to_dict() for each in judgements])
+    return tuple(judgements)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write plain data, whole or not at all."""
+    write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,306 @@
+"""``anyscope adapt``: labels of a source, images of a target, a segmenter for the target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from anyscope.adaptation.domains import Domains
+from anyscope.adaptation.runner import Adapted, carry_out
+from anyscope.adaptation.settings import AdaptSettings, adapt_settings
+from anyscope.adaptation.working_pixels import with_working_pixels
+from anyscope.datasets import Dataset, LabelledImages, UnlabelledImages, open_dataset
+from anyscope.errors import BadInput
+from anyscope.images import ReadOptions
+from anyscope.models import InputTransform, Segmenter, SegmenterSpec, build_segmenter, load_segmenter, save_segmenter
+from anyscope.running.atomic import write_text
+from anyscope.running.devices import choose_device
+from anyscope.running.progress import say
+from anyscope.running.run_folder import RunFolder
+from anyscope.training.settings import TrainSettings
+
+TargetPart = Literal["train", "val", "test", "all"]
+DOCUMENT = "adaptation.json"
+_DECIDED_BY_INIT = ("model", "arguments", "task", "heads", "intensity", "pixel_size_nm", "zoom", "neighbours")
+
+
+@dataclass(frozen=True)
+class AdaptResult:
+    """Where the run is, and what happened in it.
+
+    Args:
+        run: The run folder; ``segmenter/`` in it is the result.
+        document: What ``adaptation.json`` holds: method, steps with their candidates and choices, alarms.
+    """
+
+    run: Path
+    document: dict[str, Any]
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.run / "report.html"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"run": str(self.run), "report": str(self.report), **self.document}
+
+
+def adapt(
+    source: Path | str,
+    target: Path | str,
+    out: Path | str,
+    *,
+    method: str | None = None,
+    profile: str = "fast",
+    given: Mapping[str, Any] | None = None,
+    init: Path | str | None = None,
+    target_part: TargetPart | None = None,
+    target_labels: Path | str | None = None,
+    device: str = "auto",
+    source_read: ReadOptions | None = None,
+    target_read: ReadOptions | None = None,
+    resume: bool = False,
+    force: bool = False,
+) -> AdaptResult:
+    """Make a segmenter for a target without its labels, and say how sure one can be of it.
+
+    Labels of the target are never opened, whether they are there or not. Which candidate is taken, and at which scale
+    the target is shown to it, is decided by what its predictions look like.
+
+    Args:
+        source: Dataset folder with labels.
+        target: Dataset folder of the target.
+        out: The run folder to make.
+        method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; the recommended ones where None.
+        profile: ``fast``, ``best`` or ``paper``.
+        given: Settings that differ; see :func:`anyscope.adaptation.settings.adapt_settings`.
+        init: A run or a segmenter that was trained on the source, to begin with.
+        target_part: Images of the target to learn from. By default those for training where ``dataset.yaml`` has a
+            split, all otherwise; ``all`` and ``test`` with images that are scored later is transductive.
+        target_labels: Dataset folder with a few labelled images of the target, all of which are learned from.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        source_read, target_read: How to read images where the files leave it open.
+        resume: Continue a run that was stopped.
+        force: Replace a run that is there.
+
+    Raises:
+        BadInput: Data or settings do not fit.
+        EnvironmentFault: The run folder cannot be written.
+    """
+    out = Path(out)
+    labelled, unlabelled = open_dataset(source, source_read), open_dataset(target, target_read, labels=False)
+    settings = adapt_settings(RECOMMENDED if method is None else method, profile, **(given or {}))
+    domains = read_domains(labelled, unlabelled, target_part, target_labels, target_read)
+    segmenter, settings = begin(labelled, domains, settings, init)
+    for step in settings.chain(init is not None):
+        step.check(segmenter.spec)
+    plain = {
+        "verb": "adapt",
+        "source": str(labelled.root.resolve()),
+        "target": str(unlabelled.root.resolve()),
+        "target_part": target_part,
+        "target_labels": None if target_labels is None else str(Path(target_labels).resolve()),
+        "init": None if init is None else str(Path(init).resolve()),
+        "read": [_plain(source_read), _plain(target_read)],
+        **settings.model_dump(mode="json"),
+    }
+    chosen = choose_device(device)
+    run = RunFolder.start(out, plain, resume=resume, force=force)
+    if run.finished:
+        say(f"{out}: finished already, nothing to do")
+        return _result(out)
+    _describe(labelled, unlabelled, domains, settings, segmenter.spec, chosen, trained=init is not None)
+    with run.explain_interrupt():
+        adapted = carry_out(domains, settings, segmenter, out / "steps", chosen, trained=init is not None)
+        save_segmenter(_finished(adapted, labelled, unlabelled, settings), out / "segmenter", replace=True)
+        document = describe(adapted, settings) | {
+            "source": labelled.root.resolve().name,
+            "target": unlabelled.root.resolve().name,
+            "target_images": len(domains.target),
+        }
+        write_text(out / DOCUMENT, json.dumps(document, indent=2) + "\n")
+        run.finish({"method": settings.title, "alarms": len(adapted.alarms)})
+    return _result(out)
+
+
+RECOMMENDED = "rescale+histogram+mean-teacher"
+"""What is carried out where nobody chose: the method that did best on other data; see docs/results.md."""
+
+
+def read_domains(
+    source: Dataset,
+    target: Dataset,
+    part: TargetPart | None,
+    few: Path | str | None = None,
+    read: ReadOptions | None = None,
+) -> Domains:
+    """The domains of an adaptation, checked against each other.
+
+    Args:
+        source: Opened with labels.
+        target: Opened without.
+        part: See :func:`adapt`.
+        few: A folder with a few labelled images of the target.
+        read: How to read these.
+
+    Raises:
+        BadInput: They have different channels, or there is nothing to learn from.
+    """
+    train = source.labelled("train")
+    validation = source.labelled("val") if source.split["val"] else None
+    images = target.unlabelled(_part(target, part))
+    if len(images) == 0:
+        raise BadInput(target.root, f"part {part} is empty", "images to learn from", "choose another --target-part")
+    for one, other in ((train, images),):
+        _same_channels(one, other)
+    labelled = None
+    if few is not None:
+        labelled = open_dataset(few, read).labelled(None)
+        _same_channels(train, labelled)
+    return Domains(train, validation, images, labelled)
+
+
+def _part(target: Dataset, part: TargetPart | None) -> Literal["train", "val", "test"] | None:
+    if part is None:
+        return None if target.description.split is None else "train"
+    return None if part == "all" else part
+
+
+def _same_channels(source: LabelledImages, other: LabelledImages | UnlabelledImages) -> None:
+    if source.channels != other.channels:
+        raise BadInput(
+            other[0].image.path,
+            f"{other.channels} channel(s)",
+            f"{source.channels} as {source[0].image.path.name} of the source",
+            "choose one with --channel",
+        )
+
+
+def begin(
+    source: Dataset, domains: Domains, settings: AdaptSettings, init: Path | str | None = None
+) -> tuple[Segmenter, AdaptSettings]:
+    """The segmenter to begin with, and the settings with what follows from it and from the source.
+
+    Args:
+        source: The source.
+        domains: Source and target.
+        settings: What was asked for.
+        init: A trained segmenter, which then decides on model, task, heads, intensity and working pixels.
+
+    Raises:
+        BadInput: It was trained for other channels or classes.
+    """
+    classes = source.classes if settings.train.task == "semantic" else 2
+    if init is None:
+        training = with_working_pixels(settings.train, domains.source, settings.object_px)
+        spec = SegmenterSpec(
+            model=training.model,
+            arguments=training.arguments,
+            task=training.task,
+            heads=training.heads,
+            classes=classes,
+            channels=domains.source.channels,
+            neighbours=training.neighbours,
+            intensity=training.intensity,
+            pixel_size_nm=training.pixel_size_nm,
+            input=InputTransform(zoom=training.zoom),
+        )
+        return build_segmenter(spec, training.seed, training.weights), settings.with_training(training)
+    segmenter = load_segmenter(init)
+    spec = segmenter.spec
+    if spec.channels != domains.source.channels:
+        raise BadInput(init, f"was trained for {spec.channels} channel(s)", f"{domains.source.channels} of the source")
+    if spec.task == "semantic" and spec.classes != source.classes:
+        raise BadInput(init, f"was trained for {spec.classes} classes", f"{source.classes} of the source")
+    own = {name: getattr(spec, name) for name in _DECIDED_BY_INIT if name != "zoom"} | {"zoom": spec.input.zoom}
+    data = {**settings.train.model_dump(), **own}
+    return segmenter, settings.with_training(TrainSettings.model_validate(data))
+
+
+def describe(adapted: Adapted, settings: AdaptSettings) -> dict[str, Any]:
+    """What happened, as plain data."""
+    spec = adapted.segmenter.spec
+    steps = []
+    for step in adapted.steps:
+        steps.append(
+            {
+                "name": step.name,
+                "stage": step.stage,
+                "folder": step.folder.name,
+                "findings": dict(step.findings),
+                "candidates": [each.to_dict() for each in step.judgements],
+                "choices": {name: choice.to_dict() for name, choice in step.choices.items()},
+            }
+        )
+    return {
+        "method": settings.title,
+        "profile": settings.profile,
+        "selection": settings.selection,
+        "model": spec.model,
+        "pixels": spec.pixels,
+        "steps": steps,
+        "alarms": list(adapted.alarms),
+    }
+
+
+def _finished(adapted: Adapted, source: Dataset, target: Dataset, settings: AdaptSettings) -> Segmenter:
+    segmenter = adapted.segmenter.to("cpu")
+    learned = adapted.learned
+    provenance = {
+        "dataset": source.root.resolve().name,
+        "adapted_to": target.root.resolve().name,
+        "method": settings.title,
+        "profile": settings.profile,
+        "selection": settings.selection,
+        "epoch": None if learned is None else learned.choices[adapted.rule].epoch,
+        "seed": settings.train.seed,
+        "before": dict(segmenter.spec.provenance),
+    }
+    segmenter.spec = segmenter.spec.model_copy(update={"provenance": provenance})
+    return segmenter
+
+
+def _describe(
+    source: Dataset,
+    target: Dataset,
+    domains: Domains,
+    settings: AdaptSettings,
+    spec: SegmenterSpec,
+    device: str,
+    *,
+    trained: bool,
+) -> None:
+    """Say what was understood, before anything takes long."""
+    for name, dataset, regions in (("source", source, domains.source), ("target", target, domains.target)):
+        first = regions[0]
+        pixel = "unknown pixel size" if first.pixel_size_nm is None else f"{first.pixel_size_nm:g} nm pixels"
+        say(f"{name}: {dataset.root}: {len(regions)} image(s) to learn from, {pixel}; {first.image.describe()}")
+    if source.root.resolve() == target.root.resolve():
+        say("warning: source and target are the same folder: there is nothing to adapt to")
+    if domains.validation is None:
+        say("warning: the source has no validation part: nothing can be said of what an adaptation costs there")
+    unknown = [region.stem for region in domains.target if region.pixel_size_nm is None]
+    if unknown and spec.pixel_size_nm is not None and "rescale" not in settings.method:
+        say(
+            f"warning: the pixel size of {len(unknown)} target image(s) is unknown: they are used at their own pixels; "
+            "rescale searches the scale, --target-voxel-size states it"
+        )
+    say(f"model: {spec.model}, heads {', '.join(spec.heads)}, {spec.pixels}, {spec.intensity}, on {device}")
+    steps = " -> ".join(step.name for step in settings.chain(trained))
+    say(
+        f"plan: {settings.title}, profile {settings.profile}: {steps or 'nothing to learn'}; selection {settings.selection}"
+    )
+
+
+def _plain(read: ReadOptions | None) -> dict[str, Any] | None:
+    if read is None:
+        return None
+    return {"axes": read.axes, "voxel_size_nm": read.voxel_size_nm, "channel": read.channel}
+
+
+def _result(out: Path) -> AdaptResult:
+    return AdaptResult(out, json.loads((out / DOCUMENT).read_text(encoding="utf-8")))
