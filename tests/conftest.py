@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Time is no property: a machine that is busy with something else must not fail a test.
+hypothesis.settings.register_profile("anyscope", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("anyscope")
 
 REAL_DATA = Path(os.environ.get("ANYSCOPE_TEST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 

@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anyscope.workflows.adapt import adapt
     from anyscope.workflows.conditions import list_conditions
+    from anyscope.workflows.cross import cross
     from anyscope.workflows.data import data_check, data_strata, data_synth
     from anyscope.workflows.demo import demo
     from anyscope.workflows.doctor import doctor
@@ -33,6 +35,8 @@ _VERBS = {
     "train": "train",
     "train_grid": "grid",
     "stress": "stress",
+    "adapt": "adapt",
+    "cross": "cross",
     "predict": "predict",
     "evaluate": "evaluate",
     "report": "report",
@@ -49,6 +53,8 @@ __all__ = [
     "train",
     "train_grid",
     "stress",
+    "adapt",
+    "cross",
     "predict",
     "evaluate",
     "report",

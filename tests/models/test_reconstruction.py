@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from anyscope.models.nets.discriminators import FeatureDiscriminator, LabelDiscriminator
+from anyscope.models.nets.domain_discriminators import FeatureDiscriminator, LabelDiscriminator
 from anyscope.models.nets.reconstruction import ReconstructionDecoder
 
 

@@ -20,7 +20,7 @@ from anyscope.errors import BadInput
 from anyscope.inference.activation import activate
 from anyscope.models import Segmenter, SegmenterSpec
 from anyscope.models.encoders import check_stages, stages_of
-from anyscope.models.nets.discriminators import (
+from anyscope.models.nets.domain_discriminators import (
     LABEL_DISCRIMINATOR_SMALLEST_PX,
     FeatureDiscriminator,
     LabelDiscriminator,

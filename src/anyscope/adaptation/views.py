@@ -83,7 +83,10 @@ def read_views(regions: Sequence[ImageRegion], spec: SegmenterSpec, zoom: float,
         zoom: Working pixels for each nominal one.
         cuts: How many and how large.
     """
-    return tuple(_view(regions[slot.region], slot, spec, zoom) for slot in _slots(regions, spec, zoom, cuts))
+    slots = list(_slots(regions, spec, zoom, cuts))
+    seen = {slot.region for slot in slots}
+    ranges = {index: spec.intensity.range_of(regions[index].image, regions[index].roi) for index in seen}
+    return tuple(_view(regions[slot.region], slot, spec, zoom, ranges[slot.region]) for slot in slots)
 
 
 def read_labels_only(
@@ -153,12 +156,12 @@ def _own_box(region: ImageRegion, slot: _Slot, scale: float, slices: tuple[int, 
     return Roi((slices[0], y0, x0), (slices[1], y1, x1)).shift(region.roi.start)
 
 
-def _view(region: ImageRegion, slot: _Slot, spec: SegmenterSpec, zoom: float) -> View:
+def _view(region: ImageRegion, slot: _Slot, spec: SegmenterSpec, zoom: float, value_range: tuple[float, float]) -> View:
     resampling = _resampling(region, spec, zoom)
     first = max(0, slot.slices[0] - spec.neighbours)
     last = min(region.roi.shape[0], slot.slices[1] + spec.neighbours)
     box = _own_box(region, slot, resampling.scale, (first, last))
-    values = to_unit(region.image.read(box), spec.intensity.range_of(region.image, region.roi))
+    values = to_unit(region.image.read(box), value_range)
     image = np.stack([resample_image(values[:, z], slot.shape) for z in range(values.shape[1])], axis=1)
     core = slice(slot.slices[0] - first, slot.slices[1] - first)
     if not isinstance(region, LabelledRegion):

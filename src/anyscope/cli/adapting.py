@@ -88,3 +88,45 @@ def adapt(
         return
     print(adaptation_table(result.document))
     print(f"segmenter: {result.run / 'segmenter'}\nreport: {result.report}")
+
+
+@app.command()
+def cross(
+    data: Annotated[
+        list[Path], typer.Option("--data", help="Dataset folder with labels. Two or more.", show_default=False)
+    ],
+    methods: Annotated[str, typer.Option(help="Methods with commas between, such as histogram,rescale+histogram.")],
+    out: Out,
+    seeds: Annotated[int, typer.Option(min=1, help="So many seeds.")] = 1,
+    profile: Profile = "fast",
+    transductive: Annotated[
+        bool, typer.Option("--transductive", help="Learn from all target images, the scored ones too.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the candidates of every cell.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many cells now.")] = None,
+    changes: Set = None,
+    device: Device = "auto",
+    jobs: Annotated[int, typer.Option(min=1, help="Cells at the same time.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    resume: Resume = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Adapt from every dataset to every other by every method.
+
+    Every candidate is scored on labels of the target, beside training without and with these labels.
+    """
+    from anyscope.workflows.cross import cross as run_cross
+    from anyscope.workflows.tables import crossing_table
+
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    result = run_cross(
+        data, out, methods=names, seeds=seeds, profile=profile, given=parse_overrides(changes or []),
+        transductive=transductive, keep=keep, limit=limit, device=device, jobs=jobs, scheduler=scheduler,
+        resume=resume, force=force,
+    )  # fmt: skip
+    if as_json:
+        print_json({"out": result.out, "cells": result.cells, **result.summary.to_json()})
+    else:
+        print(crossing_table(result))
+        print(f"scores: {result.out / 'scores.csv'}\nrecovery: {result.out / 'recovery.csv'}")

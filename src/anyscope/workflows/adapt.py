@@ -6,25 +6,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from anyscope.adaptation.begin import TargetPart, begin, read_domains
+from anyscope.adaptation.comparison import compare_domains
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.runner import Adapted, carry_out
-from anyscope.adaptation.settings import AdaptSettings, adapt_settings
-from anyscope.adaptation.working_pixels import with_working_pixels
-from anyscope.datasets import Dataset, LabelledImages, UnlabelledImages, open_dataset
-from anyscope.errors import BadInput
+from anyscope.adaptation.settings import NONE, AdaptSettings, adapt_settings
+from anyscope.datasets import Dataset, open_dataset
 from anyscope.images import ReadOptions
-from anyscope.models import InputTransform, Segmenter, SegmenterSpec, build_segmenter, load_segmenter, save_segmenter
+from anyscope.models import Segmenter, SegmenterSpec, save_segmenter
 from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
-from anyscope.training.settings import TrainSettings
 
-TargetPart = Literal["train", "val", "test", "all"]
 DOCUMENT = "adaptation.json"
-_DECIDED_BY_INIT = ("model", "arguments", "task", "heads", "intensity", "pixel_size_nm", "zoom", "neighbours")
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,8 @@ def adapt(
         source: Dataset folder with labels.
         target: Dataset folder of the target.
         out: The run folder to make.
-        method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; the recommended ones where None.
+        method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; where None, what
+            the differences between the domains speak for.
         profile: ``fast``, ``best`` or ``paper``.
         given: Settings that differ; see :func:`anyscope.adaptation.settings.adapt_settings`.
         init: A run or a segmenter that was trained on the source, to begin with.
@@ -93,9 +91,14 @@ def adapt(
     """
     out = Path(out)
     labelled, unlabelled = open_dataset(source, source_read), open_dataset(target, target_read, labels=False)
-    settings = adapt_settings(RECOMMENDED if method is None else method, profile, **(given or {}))
     domains = read_domains(labelled, unlabelled, target_part, target_labels, target_read)
-    segmenter, settings = begin(labelled, domains, settings, init)
+    segmenter, settings = begin(labelled, domains, adapt_settings(method or NONE, profile, **(given or {})), init)
+    comparison = compare_domains(
+        domains.source.without_labels(), domains.target, segmenter.spec, segmenter.spec.input.zoom
+    )
+    if method is None:
+        chosen_method = comparison.proposal().chain
+        segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **(given or {})), init)
     for step in settings.chain(init is not None):
         step.check(segmenter.spec)
     plain = {
@@ -113,11 +116,18 @@ def adapt(
     if run.finished:
         say(f"{out}: finished already, nothing to do")
         return _result(out)
+    for line in comparison.lines():
+        say(f"domains: {line}")
+    if method is None:
+        for reason in comparison.proposal().reasons:
+            say(f"proposed: {reason}")
     _describe(labelled, unlabelled, domains, settings, segmenter.spec, chosen, trained=init is not None)
     with run.explain_interrupt():
         adapted = carry_out(domains, settings, segmenter, out / "steps", chosen, trained=init is not None)
         save_segmenter(_finished(adapted, labelled, unlabelled, settings), out / "segmenter", replace=True)
         document = describe(adapted, settings) | {
+            "comparison": comparison.to_dict(),
+            "differences": comparison.lines(),
             "source": labelled.root.resolve().name,
             "target": unlabelled.root.resolve().name,
             "target_images": len(domains.target),
@@ -127,115 +137,20 @@ def adapt(
     return _result(out)
 
 
-RECOMMENDED = "rescale+histogram+mean-teacher"
-"""What is carried out where nobody chose: the method that did best on other data; see docs/results.md."""
-
-
-def read_domains(
-    source: Dataset,
-    target: Dataset,
-    part: TargetPart | None,
-    few: Path | str | None = None,
-    read: ReadOptions | None = None,
-) -> Domains:
-    """The domains of an adaptation, checked against each other.
-
-    Args:
-        source: Opened with labels.
-        target: Opened without.
-        part: See :func:`adapt`.
-        few: A folder with a few labelled images of the target.
-        read: How to read these.
-
-    Raises:
-        BadInput: They have different channels, or there is nothing to learn from.
-    """
-    train = source.labelled("train")
-    validation = source.labelled("val") if source.split["val"] else None
-    images = target.unlabelled(_part(target, part))
-    if len(images) == 0:
-        raise BadInput(target.root, f"part {part} is empty", "images to learn from", "choose another --target-part")
-    for one, other in ((train, images),):
-        _same_channels(one, other)
-    labelled = None
-    if few is not None:
-        labelled = open_dataset(few, read).labelled(None)
-        _same_channels(train, labelled)
-    return Domains(train, validation, images, labelled)
-
-
-def _part(target: Dataset, part: TargetPart | None) -> Literal["train", "val", "test"] | None:
-    if part is None:
-        return None if target.description.split is None else "train"
-    return None if part == "all" else part
-
-
-def _same_channels(source: LabelledImages, other: LabelledImages | UnlabelledImages) -> None:
-    if source.channels != other.channels:
-        raise BadInput(
-            other[0].image.path,
-            f"{other.channels} channel(s)",
-            f"{source.channels} as {source[0].image.path.name} of the source",
-            "choose one with --channel",
-        )
-
-
-def begin(
-    source: Dataset, domains: Domains, settings: AdaptSettings, init: Path | str | None = None
-) -> tuple[Segmenter, AdaptSettings]:
-    """The segmenter to begin with, and the settings with what follows from it and from the source.
-
-    Args:
-        source: The source.
-        domains: Source and target.
-        settings: What was asked for.
-        init: A trained segmenter, which then decides on model, task, heads, intensity and working pixels.
-
-    Raises:
-        BadInput: It was trained for other channels or classes.
-    """
-    classes = source.classes if settings.train.task == "semantic" else 2
-    if init is None:
-        training = with_working_pixels(settings.train, domains.source, settings.object_px)
-        spec = SegmenterSpec(
-            model=training.model,
-            arguments=training.arguments,
-            task=training.task,
-            heads=training.heads,
-            classes=classes,
-            channels=domains.source.channels,
-            neighbours=training.neighbours,
-            intensity=training.intensity,
-            pixel_size_nm=training.pixel_size_nm,
-            input=InputTransform(zoom=training.zoom),
-        )
-        return build_segmenter(spec, training.seed, training.weights), settings.with_training(training)
-    segmenter = load_segmenter(init)
-    spec = segmenter.spec
-    if spec.channels != domains.source.channels:
-        raise BadInput(init, f"was trained for {spec.channels} channel(s)", f"{domains.source.channels} of the source")
-    if spec.task == "semantic" and spec.classes != source.classes:
-        raise BadInput(init, f"was trained for {spec.classes} classes", f"{source.classes} of the source")
-    own = {name: getattr(spec, name) for name in _DECIDED_BY_INIT if name != "zoom"} | {"zoom": spec.input.zoom}
-    data = {**settings.train.model_dump(), **own}
-    return segmenter, settings.with_training(TrainSettings.model_validate(data))
-
-
 def describe(adapted: Adapted, settings: AdaptSettings) -> dict[str, Any]:
     """What happened, as plain data."""
     spec = adapted.segmenter.spec
-    steps = []
-    for step in adapted.steps:
-        steps.append(
-            {
-                "name": step.name,
-                "stage": step.stage,
-                "folder": step.folder.name,
-                "findings": dict(step.findings),
-                "candidates": [each.to_dict() for each in step.judgements],
-                "choices": {name: choice.to_dict() for name, choice in step.choices.items()},
-            }
-        )
+    steps = [
+        {
+            "name": step.name,
+            "stage": step.stage,
+            "folder": step.folder.name,
+            "findings": dict(step.findings),
+            "candidates": [each.to_dict() for each in step.judgements],
+            "choices": {name: choice.to_dict() for name, choice in step.choices.items()},
+        }
+        for step in adapted.steps
+    ]
     return {
         "method": settings.title,
         "profile": settings.profile,
@@ -291,9 +206,7 @@ def _describe(
         )
     say(f"model: {spec.model}, heads {', '.join(spec.heads)}, {spec.pixels}, {spec.intensity}, on {device}")
     steps = " -> ".join(step.name for step in settings.chain(trained))
-    say(
-        f"plan: {settings.title}, profile {settings.profile}: {steps or 'nothing to learn'}; selection {settings.selection}"
-    )
+    say(f"plan: {settings.title}, profile {settings.profile}: {steps or 'nothing'}; selection {settings.selection}")
 
 
 def _plain(read: ReadOptions | None) -> dict[str, Any] | None:

@@ -8,8 +8,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from anyscope.crossings.summary import Recovery
     from anyscope.models.description import ModelDescription
     from anyscope.workflows.conditions import ConditionDescription
+    from anyscope.workflows.cross import CrossResult
     from anyscope.workflows.stress import StressResult
 
 _MARKS = {"good": "✓", "note": "!", "bad": "✗"}
@@ -202,3 +204,32 @@ def adaptation_table(document: Mapping[str, Any]) -> str:
         lines.append(columns(["rule", "epoch", "source score", "target foreground", "objects", "stability"], rows))
     lines += [f"! {alarm}" for alarm in document["alarms"]]
     return "\n".join(lines)
+
+
+def crossing_table(result: CrossResult, measure: str = "pooled") -> str:
+    """A crossing: the score of each method on each pair by the default selection, and what it recovered."""
+    summary, rule = result.summary, result.selection
+    chosen = [one for one in summary.scores if one.measure == measure and one.rule == rule]
+    pairs = list(dict.fromkeys((one.source, one.target) for one in chosen))
+    methods = list(dict.fromkeys(one.method for one in chosen))
+    found = {(one.source, one.target, one.method): one for one in chosen}
+    rows = []
+    for method in methods:
+        cells = [found.get((*pair, method)) for pair in pairs]
+        rows.append([method, *("-" if one is None else _spread(one.mean, one.deviation) for one in cells)])
+    lines = [f"{measure} score by selection {rule}"]
+    lines.append(columns(["method", *(f"{source} -> {target}" for source, target in pairs)], rows))
+    listed = [one for one in summary.recoveries if one.measure == measure and one.rule == rule]
+    if listed:
+        header = ["method", "recovered gap", "pairs", "worst gain", "where", "regret"]
+        lines += ["", columns(header, [_recovery_row(one) for one in listed])]
+    return "\n".join(lines)
+
+
+def _recovery_row(one: Recovery) -> list[str]:
+    recovered = "-" if one.recovered is None else f"{one.recovered:.0%}"
+    return [one.method, recovered, str(one.pairs), f"{one.worst:+.3f}", one.worst_pair, f"{one.regret:.3f}"]
+
+
+def _spread(mean: float, deviation: float | None) -> str:
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"

@@ -1,80 +1,72 @@
-"""Networks that tell from which domain something comes: label maps, or features.
+"""Networks that tell images of one kind from those of another, patch by patch.
 
-Source: DAMT-Net, Peng, Yi, Yuan, IEEE JSTSP 14(6):1199-1209, 2020, in the layout of its authors' code.
+Sources: Isola et al., CVPR 2017, arXiv 1611.07004 (PatchGAN of 70 x 70 pixels); Park et al., ECCV 2020, arXiv
+2007.15651 (anti-aliased).
 """
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Annotated, cast
 
 import torch
+from pydantic import Field
 from torch import nn
 
-_GROUPS = 32
+from anyscope.models.entry import Arguments
+from anyscope.models.nets.antialias import BlurDown
+from anyscope.models.nets.generators import Initialisation, initialise
+
+_WIDEST = 8
 
 
-class LabelDiscriminator(nn.Sequential):
-    """Says for parts of a segmentation whether it looks like one of the source: logits, positive for the source.
-
-    Five 4 x 4 convolutions of stride 2 and 64, 128, 256, 512, 1 channels, leaky ReLU (.2) between them. Their input is
-    a prediction after its activation, so what is judged is shape. Group normalisation has 32 groups and no weights of
-    its own, as published.
-
-    Args:
-        channels: Channels of the activated maps.
-        width: Channels of the first convolution, 64 as published; a multiple of 32.
-    """
-
-    def __init__(self, channels: int, width: int = 64) -> None:
-        layers: list[nn.Module] = []
-        for wide in (width, 2 * width, 4 * width, 8 * width):
-            layers += [
-                nn.Conv2d(channels, wide, 4, 2, 1),
-                nn.GroupNorm(_GROUPS, wide, affine=False),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
-            channels = wide
-        super().__init__(*layers, nn.Conv2d(channels, 1, 4, 2, 1))
-
-
-LABEL_DISCRIMINATOR_SMALLEST_PX = 32
-"""Five halvings leave nothing of smaller maps."""
-
-
-class FeatureDiscriminator(nn.Module):
-    """Says of the last features of the decoder as a whole whether they are of the source: one logit, positive for it.
-
-    Three 3 x 3 convolutions of 48 channels, each with group normalisation (4 groups, no weights), ReLU and 2 x 2
-    maximum; then fully connected layers of 288 and 144 with the same normalisation. The published one has two outputs
-    and a cross-entropy over them; the logit here is their difference, which is the same function with one row of
-    weights less. Its normalisation has a stabiliser of 0, here 1e-5, since constant features would give no number.
+class DiscriminatorArguments(Arguments):
+    """Arguments of the PatchGAN.
 
     Args:
-        channels: Channels of the features.
-        cells: Rows and columns that the maps are averaged to before the fully connected layers. The published network
-            takes all of them, 64 for patches of 512 pixels, and has 56 million weights there.
+        filters: Channels of the first convolution, doubled after every halving up to eight times; 64 as published.
+        halvings: How often the size is halved; 3 as published.
+        antialias: Blur before taking every second pixel, as CUT does; otherwise strided convolutions, as published
+            first.
+        initialisation: See :class:`~anyscope.models.nets.generators.GeneratorArguments`.
     """
 
-    def __init__(self, channels: int, cells: int) -> None:
+    filters: Annotated[int, Field(ge=1, le=1024)] = 64
+    halvings: Annotated[int, Field(ge=1, le=6)] = 3
+    antialias: bool = True
+    initialisation: Initialisation = "xavier"
+
+
+class PatchDiscriminator(nn.Module):
+    """Numbers [B, 1, h, w] of overlapping patches of images [B, C, H, W] in -1..1, large where one looks real.
+
+    4 x 4 convolutions with leaky ReLU (.2), instance normalisation after all but the first and the last. With three
+    halvings a number depends on 70 x 70 pixels, on 84 x 84 if anti-aliased, and on the statistics of the normalisation.
+    No sigmoid at the end: least squares are taken of the numbers themselves.
+
+    Args:
+        in_channels: C.
+        arguments: See :class:`DiscriminatorArguments`.
+    """
+
+    def __init__(self, in_channels: int, arguments: DiscriminatorArguments) -> None:
         super().__init__()
-        convolutions: list[nn.Module] = []
-        for _ in range(3):
-            convolutions += [
-                nn.Conv2d(channels, 48, 3, padding=1),
-                nn.GroupNorm(4, 48, affine=False),
-                nn.ReLU(inplace=True),
-                nn.MaxPool2d(2, ceil_mode=True),
-            ]
-            channels = 48
-        self.convolutions = nn.Sequential(*convolutions)
-        self.cells = nn.AdaptiveAvgPool2d(cells)
-        self.connected = nn.Sequential(
-            *(nn.Linear(48 * cells**2, 288), nn.GroupNorm(4, 288, affine=False), nn.ReLU(inplace=True)),
-            *(nn.Linear(288, 144), nn.GroupNorm(4, 144, affine=False), nn.ReLU(inplace=True)),
-            nn.Linear(144, 1),
-        )
+        layers: list[nn.Module] = []
+        before = in_channels
+        for halving in range(arguments.halvings):
+            width = arguments.filters * min(2**halving, _WIDEST)
+            layers.append(nn.Conv2d(before, width, 4, stride=1 if arguments.antialias else 2, padding=1))
+            if halving:
+                layers.append(nn.InstanceNorm2d(width))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+            if arguments.antialias:
+                layers.append(BlurDown(width))
+            before = width
+        width = arguments.filters * min(2**arguments.halvings, _WIDEST)
+        layers += [nn.Conv2d(before, width, 4, padding=1), nn.InstanceNorm2d(width), nn.LeakyReLU(0.2, inplace=True)]
+        layers.append(nn.Conv2d(width, 1, 4, padding=1))
+        self.layers = nn.Sequential(*layers)
+        initialise(self, arguments.initialisation)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits [B] of features [B, channels, H, W]."""
-        x = self.cells(self.convolutions(features)).flatten(1)
-        return cast(torch.Tensor, self.connected(x)).squeeze(1)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The numbers of ``x``."""
+        return cast(torch.Tensor, self.layers(x))

@@ -1,0 +1,109 @@
+"""What an adaptation begins with: the domains, checked against each other, and the segmenter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from anyscope.adaptation.domains import Domains
+from anyscope.adaptation.settings import AdaptSettings
+from anyscope.adaptation.working_pixels import with_working_pixels
+from anyscope.datasets import Dataset, LabelledImages, UnlabelledImages, open_dataset
+from anyscope.errors import BadInput
+from anyscope.images import ReadOptions
+from anyscope.models import InputTransform, Segmenter, SegmenterSpec, build_segmenter, load_segmenter
+from anyscope.training.settings import TrainSettings
+
+TargetPart = Literal["train", "val", "test", "all"]
+"""Images of the target to learn from. ``all``, and ``test`` with images that are scored later, are transductive."""
+
+_DECIDED_BY_INIT = ("model", "arguments", "task", "heads", "intensity", "pixel_size_nm", "neighbours")
+
+
+def read_domains(
+    source: Dataset,
+    target: Dataset,
+    part: TargetPart | None,
+    few: Path | str | None = None,
+    read: ReadOptions | None = None,
+) -> Domains:
+    """The domains of an adaptation, checked against each other.
+
+    Args:
+        source: Opened with labels.
+        target: Opened without.
+        part: Images of the target to learn from; those for training where ``dataset.yaml`` has a split, else all.
+        few: A folder with a few labelled images of the target.
+        read: How to read these.
+
+    Raises:
+        BadInput: They have different channels, or there is nothing to learn from.
+    """
+    train = source.labelled("train")
+    validation = source.labelled("val") if source.split["val"] else None
+    images = target.unlabelled(_part(target, part))
+    if len(images) == 0:
+        raise BadInput(target.root, f"part {part} is empty", "images to learn from", "choose another --target-part")
+    _same_channels(train, images)
+    labelled = None
+    if few is not None:
+        labelled = open_dataset(few, read).labelled(None)
+        _same_channels(train, labelled)
+    return Domains(train, validation, images, labelled)
+
+
+def _part(target: Dataset, part: TargetPart | None) -> Literal["train", "val", "test"] | None:
+    if part is None:
+        return None if target.description.split is None else "train"
+    return None if part == "all" else part
+
+
+def _same_channels(source: LabelledImages, other: LabelledImages | UnlabelledImages) -> None:
+    if source.channels != other.channels:
+        raise BadInput(
+            other[0].image.path,
+            f"{other.channels} channel(s)",
+            f"{source.channels} as {source[0].image.path.name} of the source",
+            "choose one with --channel",
+        )
+
+
+def begin(
+    source: Dataset, domains: Domains, settings: AdaptSettings, init: Path | str | None = None
+) -> tuple[Segmenter, AdaptSettings]:
+    """The segmenter to begin with, and the settings with what follows from it and from the source.
+
+    Args:
+        source: The source.
+        domains: Source and target.
+        settings: What was asked for.
+        init: A trained segmenter, which then decides on model, task, heads, intensity and working pixels.
+
+    Raises:
+        BadInput: It was trained for other channels or classes.
+    """
+    classes = source.classes if settings.train.task == "semantic" else 2
+    if init is None:
+        training = with_working_pixels(settings.train, domains.source, settings.object_px)
+        spec = SegmenterSpec(
+            model=training.model,
+            arguments=training.arguments,
+            task=training.task,
+            heads=training.heads,
+            classes=classes,
+            channels=domains.source.channels,
+            neighbours=training.neighbours,
+            intensity=training.intensity,
+            pixel_size_nm=training.pixel_size_nm,
+            input=InputTransform(zoom=training.zoom),
+        )
+        return build_segmenter(spec, training.seed, training.weights), settings.with_training(training)
+    segmenter = load_segmenter(init)
+    spec = segmenter.spec
+    if spec.channels != domains.source.channels:
+        raise BadInput(init, f"was trained for {spec.channels} channel(s)", f"{domains.source.channels} of the source")
+    if spec.task == "semantic" and spec.classes != source.classes:
+        raise BadInput(init, f"was trained for {spec.classes} classes", f"{source.classes} of the source")
+    own = {name: getattr(spec, name) for name in _DECIDED_BY_INIT} | {"zoom": spec.input.zoom}
+    data = {**settings.train.model_dump(), **own}
+    return segmenter, settings.with_training(TrainSettings.model_validate(data))
