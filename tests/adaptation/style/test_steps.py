@@ -11,6 +11,8 @@ import torch
 
 from anyscope.adaptation.catalog import STEPS
 from anyscope.adaptation.domains import Domains
+from anyscope.adaptation.runner import carry_out
+from anyscope.adaptation.settings import AdaptSettings
 from anyscope.adaptation.style.examination import pictures_file, read_findings
 from anyscope.adaptation.style.images import DomainImages
 from anyscope.adaptation.style.steps import CycleGAN, Style
@@ -22,7 +24,7 @@ from anyscope.models.spec import TranslatorSpec
 from anyscope.models.storage import read_safetensors
 
 TINY = {
-    "blocks": 1, "filters": 4, "patch_px": 32, "batch": 2,
+    "blocks": 1, "filters": 2, "patch_px": 32, "batch": 1,
     "constant_epochs": 2, "decaying_epochs": 2, "steps_per_epoch": 2,
 }  # fmt: skip
 BOTH = pytest.mark.parametrize("kind", [Style, CycleGAN], ids=["style", "cyclegan"])
@@ -155,7 +157,7 @@ def test_levels_of_the_target_are_applied_before_translation(work):
 
 def test_epochs_of_all_planes(make_work):
     work = make_work()
-    step = Style(**{**TINY, "steps_per_epoch": None, "constant_epochs": 1, "decaying_epochs": 0})
+    step = Style(**{**TINY, "batch": 2, "steps_per_epoch": None, "constant_epochs": 1, "decaying_epochs": 0})
     step.run(work)
     assert work.run.records()[-1]["step"] == 2, "4 planes of either domain, 2 in a batch"
 
@@ -198,12 +200,12 @@ def distance(one, other):
     return float(np.abs(np.quantile(one, levels) - np.quantile(other, levels)).mean())
 
 
-def test_an_inverted_target_is_turned_back(make_work, source_folder, tmp_path):
+def test_the_grey_levels_of_an_inverted_target_become_those_of_the_source(make_work, source_folder, tmp_path):
     work = make_work()
     target = open_dataset(write_inverted(source_folder, tmp_path / "inverted")).unlabelled(None)
     work = replace(work, domains=replace(work.domains, target=target))
     step = Style(
-        blocks=1, filters=8, patch_px=32, batch=2, residual=False, places=64,
+        blocks=1, filters=8, patch_px=32, batch=1, antialias=False, residual=False, places=64,
         constant_epochs=3, decaying_epochs=1, steps_per_epoch=25, learning_rate=2e-3,
     )  # fmt: skip
     step.run(work)
@@ -213,6 +215,27 @@ def test_an_inverted_target_is_turned_back(make_work, source_folder, tmp_path):
     assert distance(before, source) > 0.2
     assert distance(after, source) < 0.35 * distance(before, source)
     assert abs(np.corrcoef(before.ravel(), after.ravel())[0, 1]) > 0.3, "what it shows is still there"
+
+
+@BOTH
+def test_a_chain_trains_translates_and_selects(kind, make_work, tmp_path):
+    """The candidate without translation is judged beside the others, and what is chosen can be saved and loaded."""
+    begun = make_work()
+    settings = AdaptSettings(method=(kind.name,), steps={kind.name: TINY}, train=begun.settings)
+    folder = tmp_path / "run"
+    adapted = carry_out(begun.domains, settings, begun.segmenter, folder, "cpu")
+    assert [step.name for step in adapted.steps] == ["supervised", kind.name]
+    result = adapted.steps[-1]
+    assert [each.epoch for each in result.judgements] == [0, 1, 2, 3, 4]
+    assert len({each.source_score for each in result.judgements}) == 1, "the source is not translated"
+    assert list(result.findings["epochs"]) == ["1", "2", "3", "4"]
+    chosen = result.choices[adapted.rule].epoch
+    assert float(adapted.segmenter.translator.strength) == (0 if chosen == 0 else 1)
+    save_segmenter(adapted.segmenter, tmp_path / "segmenter")
+    state = load_segmenter(tmp_path / "segmenter").state_dict()
+    assert equal(state, read_safetensors(result.candidates[chosen]))
+    again = carry_out(begun.domains, settings, make_work("other").segmenter, folder, "cpu")
+    assert equal(again.segmenter.state_dict(), adapted.segmenter.state_dict())
 
 
 def test_findings_name_the_epochs_with_alarms(make_work, monkeypatch):
