@@ -71,7 +71,7 @@ class Fixed(nn.Module):
 def test_discriminators_learn_half_the_sum_over_domains(work):
     course = DAMTCourse(QUICK, work)
     course._judges = Fixed(math.log(3), 0.0)
-    nothing = Outputs(None, None, None)
+    nothing = Outputs(None, None, None, torch.zeros(()))
     expected = -(math.log(0.75) + math.log(0.25) + 2 * math.log(0.5)) / 2
     assert course.discriminator_loss(nothing, nothing).item() == pytest.approx(expected)
 
@@ -128,7 +128,7 @@ def test_the_segmenter_alone_learns_from_the_adversarial_terms(work):
     logits = torch.randn(2, 1, 32, 32, requires_grad=True)
     features = torch.randn(2, 4, 32, 32, requires_grad=True)
     with judges.judging():
-        of_labels, of_features = judges(Outputs(logits, features, None))
+        of_labels, of_features = judges(Outputs(logits, features, None, torch.zeros(())))
     (domain_loss(of_labels, source=True) + domain_loss(of_features, source=True)).backward()
     assert logits.grad.abs().sum() > 0
     assert features.grad.abs().sum() > 0

@@ -97,10 +97,11 @@ def test_every_tensor_is_reported_and_the_encoder_is_what_was_learned(make_work)
     assert after.frozen == ("net.down.0.", "net.down.1.")
     assert not after.kept()
     learned = load_file(work.folder / "pretext.safetensors")
-    report = json.loads((work.folder / "transfer.json").read_text())
+    findings = json.loads((work.folder / "findings.json").read_text())
+    report = findings["transfer"]
     assert set(report["loaded"]) == set(before)
     assert report["missing"] == report["unexpected"] == report["other_shape"] == []
-    assert set(report["frozen"]) == {key for key in before if key.startswith(after.frozen)}
+    assert set(findings["frozen"]) == {key for key in before if key.startswith(after.frozen)}
     assert all(torch.equal(value, learned[key]) for key, value in after.segmenter.state_dict().items())
     assert {key for key in before if key.endswith("weight")} <= changed(before, after.segmenter)
     assert "pretext.safetensors" in after.segmenter.spec.weights
@@ -110,7 +111,9 @@ def test_the_last_layer_of_several_heads_is_reported_as_not_transferred(make_wor
     work = make_work("pretrain", heads=("mask", "boundary", "distance"), task="instances")
     before = state(work.segmenter)
     after = QUICK.run(work)
-    report = json.loads((work.folder / "transfer.json").read_text())
+    findings = json.loads((work.folder / "findings.json").read_text())
+    report = findings["transfer"]
+    assert findings["alarms"] == []
     assert [each["tensor"] for each in report["other_shape"]] == ["net.head.bias", "net.head.weight"]
     assert report["other_shape"][0] == {"tensor": "net.head.bias", "in_file": [1], "here": [3]}
     assert not {"net.head.bias", "net.head.weight"} & changed(before, after.segmenter)
@@ -146,9 +149,10 @@ def test_each_domain_is_shown_as_it_will_be(make_work):
     work.segmenter.spec = spec.model_copy(update={"input": InputTransform(levels=((1.0, 0.0),))})
     course = PretextCourse(QUICK, work, pretext_network(work.segmenter, 0))
     images = torch.full((2, 1, 4, 4), 0.25)
-    shown = course._shown(images, torch.tensor([False, True]))
-    assert torch.allclose(shown[0], torch.tensor((0.25 - 0.5) / 0.25))
-    assert torch.allclose(shown[1], torch.tensor((0.75 - 0.5) / 0.25))
+    seen = course._seen(images, torch.tensor([False, True]))
+    assert torch.allclose(seen[0], torch.tensor(0.25))
+    assert torch.allclose(seen[1], torch.tensor(0.75))
+    assert course._net.spec.input == InputTransform()
 
 
 def test_it_learns_to_repair(make_work):
@@ -167,7 +171,7 @@ def test_killed_and_resumed_is_never_killed(make_work, step):
     resumed = make_work("killed/pretrain")
     QUICK.run(resumed)
     assert not changed(state(whole.segmenter), resumed.segmenter)
-    assert (killed.folder / "transfer.json").read_text() == (whole.folder / "transfer.json").read_text()
+    assert (killed.folder / "findings.json").read_text() == (whole.folder / "findings.json").read_text()
 
 
 def test_paper_profile_is_the_published_one():

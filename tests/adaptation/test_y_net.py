@@ -12,7 +12,7 @@ from anyscope.adaptation.multitask import Outputs, with_reconstruction
 from anyscope.adaptation.styles import Style
 from anyscope.adaptation.y_net import YNet, YNetCourse, y_net_losses
 from anyscope.errors import BadInput
-from anyscope.models import MODELS, SegmenterSpec, build_segmenter
+from anyscope.models import MODELS, InputTransform, SegmenterSpec, build_segmenter
 from anyscope.training.objective import Objective
 from anyscope.training.optimisation import freeze
 from anyscope.training.settings import train_settings
@@ -38,7 +38,7 @@ def batch_of(images: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor
 def test_losses_worked_by_hand():
     images = torch.full((1, 1, 2, 2), 0.25)
     mask = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
-    outputs = Outputs(torch.zeros(1, 1, 2, 2), None, torch.tensor([[[[0.25, 0.75], [0.25, 0.0]]]]))
+    outputs = Outputs(torch.zeros(1, 1, 2, 2), None, torch.tensor([[[[0.25, 0.75], [0.25, 0.0]]]]), images)
     losses = y_net_losses(outputs, batch_of(images, mask), OBJECTIVE)
     assert float(losses["reconstruction"]) == pytest.approx((0.5**2 + 0.25**2) / 4)
     assert float(losses["segmentation"]) == pytest.approx(0.693147, rel=1e-5)
@@ -46,7 +46,7 @@ def test_losses_worked_by_hand():
 
 def test_a_batch_without_labels_has_no_segmentation_loss():
     images = torch.rand(1, 1, 4, 4)
-    losses = y_net_losses(Outputs(None, None, images), {"images": images}, OBJECTIVE)
+    losses = y_net_losses(Outputs(None, None, images, images), {"images": images}, OBJECTIVE)
     assert float(losses["segmentation"]) == 0
     assert float(losses["reconstruction"]) == 0
 
@@ -149,6 +149,18 @@ def test_the_second_step_leaves_the_segmentation_decoder_and_the_third_all_but_i
     assert not any(key.startswith(("decoder", "segmenter.net.down.0.")) for key in moved)
     for part in ("down.1", "up", "merge", "head"):
         assert any(key.startswith(f"segmenter.net.{part}") for key in moved)
+
+
+def test_what_is_drawn_again_is_what_was_seen(work):
+    net = with_reconstruction(work.segmenter, "transposed", 0).eval()
+    images = torch.full((1, 1, 8, 8), 0.25)
+    plain = net(1 - images)
+    with work.segmenter.seeing(InputTransform(levels=((1.0, 0.0),))):
+        outputs = net(images)
+        assert torch.equal(outputs.logits, work.segmenter.eval()(images))
+    assert torch.allclose(outputs.seen, 1 - images)
+    assert torch.equal(outputs.image, plain.image)
+    assert torch.equal(net(images).seen, images)
 
 
 class White(Style):

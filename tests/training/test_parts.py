@@ -21,7 +21,7 @@ from anyscope.training import losses
 from anyscope.training.augmentation import augment, centre
 from anyscope.training.checkpoint import load_checkpoint, save_checkpoint
 from anyscope.training.losses import LOSSES, combined_loss
-from anyscope.training.optimisation import make_average, make_optimiser, make_schedule, step_batch, step_epoch
+from anyscope.training.optimisation import freeze, make_average, make_optimiser, make_schedule, step_batch, step_epoch
 from anyscope.training.settings import PROFILES, AugmentationSettings, TrainSettings, train_settings
 
 STILL = AugmentationSettings(
@@ -270,3 +270,28 @@ def test_damaged_checkpoints_are_one_line(tmp_path):
         load_checkpoint(tmp_path / "foreign.safetensors")
     with pytest.raises(TypeError):
         save_checkpoint(path, {"a": object()})
+
+
+def test_frozen_parts_stay_bit_for_bit_with_their_statistics():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4)),
+        torch.nn.Conv2d(4, 4, 3),
+        torch.nn.BatchNorm2d(4),
+    )
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+
+    def train_one_step():
+        model.train()
+        optimiser = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr=0.1)
+        (model(torch.rand(2, 1, 9, 9)) ** 3).mean().backward()
+        optimiser.step()
+        return {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+
+    with freeze(model, ("0.",)):
+        moved = train_one_step()
+    assert {"1.weight", "2.running_mean", "2.num_batches_tracked"} <= moved
+    assert not any(key.startswith("0.") for key in moved)
+    assert {"0.0.weight", "0.1.running_mean", "0.1.num_batches_tracked"} <= train_one_step()
+    with pytest.raises(ValueError, match="'3.'"), freeze(model, ("3.",)):
+        pass

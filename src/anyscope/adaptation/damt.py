@@ -56,8 +56,7 @@ class DAMT(Step):
     network may start at random, the authors start from one that was trained on the source. It computes in fp32.
 
     Args:
-        epochs: Epochs; they are the candidates.
-        steps_per_epoch: Optimiser steps of an epoch.
+        epochs, steps_per_epoch: Epochs, and optimiser steps of each.
         schedule: Of segmenter and decoder: ``steps`` as published, or another of
             :class:`~anyscope.adaptation.descent.Rates`.
         learning_rate: Of segmenter and decoder.
@@ -90,7 +89,7 @@ class DAMT(Step):
     }
 
     epochs: Count = 8
-    steps_per_epoch: Count = 25
+    steps_per_epoch: Count = 20
     schedule: Schedule = "onecycle"
     learning_rate: Positive = 2e-3
     decay_steps: Count = 6000
@@ -234,7 +233,7 @@ class DAMTCourse(Course):
         with self._net.segmenter.seeing(self._work.source_input):
             source = self._net(labelled["images"])
         target = self._net(images["images"])
-        mse = F.mse_loss(source.image, labelled["images"]) + F.mse_loss(target.image, images["images"])
+        mse = F.mse_loss(source.image, source.seen) + F.mse_loss(target.image, target.seen)
         with self._judges.judging():
             of_labels, of_features = self._judges(target)
         losses = {
@@ -271,4 +270,8 @@ class DAMTCourse(Course):
 
 
 def _detached(outputs: Outputs) -> Outputs:
-    return Outputs(*(None if part is None else part.detach() for part in outputs))
+    """The outputs with what discriminators look at cut off from the segmenter."""
+    return outputs._replace(
+        logits=None if outputs.logits is None else outputs.logits.detach(),
+        features=None if outputs.features is None else outputs.features.detach(),
+    )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from anyscope.models import MODELS, Segmenter
+from anyscope.models import MODELS, InputTransform, Segmenter
 from anyscope.models.encoders import stages_of
 from anyscope.models.nets.normalisation import Norm
 from anyscope.models.nets.reconstruction import ReconstructionDecoder, Up
@@ -24,11 +24,13 @@ class Outputs(NamedTuple):
         logits: Logits [B, K, H, W].
         features: The last features of the segmentation decoder [B, F, h, w].
         image: The images drawn again [B, C, H, W].
+        seen: The images as the network sees them, after the segmenter's input transform: what ``image`` should be.
     """
 
     logits: torch.Tensor | None
     features: torch.Tensor | None
     image: torch.Tensor | None
+    seen: torch.Tensor
 
 
 class MultiTaskNet(nn.Module):
@@ -53,14 +55,18 @@ class MultiTaskNet(nn.Module):
             segment, reconstruct: Which of the tasks are wanted.
         """
         height, width = images.shape[-2:]
-        encoded = self._stages.encode(self.segmenter.prepare(images))
+        segmenter = self.segmenter
+        with torch.no_grad():
+            seen = segmenter.transform_input(images)
+        with segmenter.seeing(InputTransform()):
+            encoded = self._stages.encode(segmenter.prepare(seen))
         logits = features = image = None
         if segment:
             features = self._stages.expand(encoded)
             logits = self._stages.head(features)[..., :height, :width]
         if reconstruct:
             image = self.decoder(encoded[-1])[..., :height, :width]
-        return Outputs(logits, features, image)
+        return Outputs(logits, features, image, seen)
 
 
 def with_reconstruction(segmenter: Segmenter, up: Up, seed: int) -> MultiTaskNet:

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from anyscope.adaptation.descent import Descent, Rates
 from anyscope.adaptation.step import Stage, Step
 from anyscope.adaptation.work import Work, on_device
-from anyscope.models import MODELS, Segmenter, SegmenterSpec
+from anyscope.models import MODELS, InputTransform, Segmenter, SegmenterSpec
 from anyscope.models.encoders import check_encoder, encoder_names
 from anyscope.models.initialisation import InitialisationReport, initialise
 from anyscope.running.atomic import write_text
@@ -24,7 +24,7 @@ from anyscope.training.batches import Batch, MixedPatches
 from anyscope.training.checkpoint import save_weights
 from anyscope.training.course import Course, Losses, Stateful, Values, follow
 
-WEIGHTS_FILE, REPORT_FILE = "pretext.safetensors", "transfer.json"
+WEIGHTS_FILE, FINDINGS_FILE = "pretext.safetensors", "findings.json"
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -34,7 +34,7 @@ class Pretraining(Step):
     The pretext: Gaussian noise is added, grey levels are cut to those there were, and the image is made half as large
     and as large again (:func:`crappify`); the clean image is wanted, by MSE, with Adam and the one-cycle schedule. It
     is learned by the network itself, with as many sigmoid outputs as the image has channels. Then every tensor that
-    fits is taken over, which is reported in ``transfer.json`` tensor by tensor, and the encoder down to the bottleneck
+    fits is taken over, which is reported in ``findings.json`` tensor by tensor, and the encoder down to the bottleneck
     is kept fixed in the training on labels that follows; the bottleneck is trained with the decoder.
 
     Published (profile ``paper``): Attention U-Net, noise of .3 of the largest grey level, factor 2 on either axis,
@@ -42,7 +42,8 @@ class Pretraining(Step):
     before; then cross-entropy, Adam, one-cycle 1e-4, batch 5, 60 epochs on the source with the encoder fixed.
     Differences: the authors choose target patches by their labels and use test images too, neither is done here; an
     epoch has a fixed number of steps, theirs depends on how many patches remain; half of the patches are of either
-    domain. Networks whose bottleneck is one with their encoder keep it fixed as well. It computes in fp32.
+    domain; augmentation is ours. Networks whose bottleneck is one with their encoder keep it fixed as well. It computes
+    in fp32.
 
     Args:
         epochs, steps_per_epoch, batch: Of the pretext.
@@ -97,22 +98,27 @@ class Pretraining(Step):
         weights = work.folder / WEIGHTS_FILE
         save_weights(pretext, weights)
         report = initialise(work.segmenter, weights)
-        levels = encoder_names(work.segmenter).levels if self.keep_encoder else ()
-        write_text(work.folder / REPORT_FILE, json.dumps(_document(report, levels), indent=2) + "\n")
-        return replace(work, frozen=(*work.frozen, *levels))
+        levels = encoder_names(work.segmenter).levels
+        findings = _findings(report, levels, self.keep_encoder)
+        write_text(work.folder / FINDINGS_FILE, json.dumps(findings, indent=2) + "\n")
+        return replace(work, frozen=(*work.frozen, *levels)) if self.keep_encoder else work
 
 
-def _document(report: InitialisationReport, frozen: tuple[str, ...]) -> dict[str, Any]:
+def _findings(report: InitialisationReport, levels: tuple[str, ...], frozen: bool) -> dict[str, Any]:
+    encoder = [key for key in report.loaded if key.startswith(levels)]
+    lost = [key for key in (*report.missing, *(key for key, _, _ in report.other_shape)) if key.startswith(levels)]
     return {
-        **report.to_document(),
-        "frozen": [key for key in report.loaded if key.startswith(frozen)] if frozen else [],
+        "transfer": report.to_document(),
+        "frozen": encoder if frozen else [],
+        "alarms": [f"{len(lost)} tensors of the encoder were not pre-trained: {', '.join(lost)}"] if lost else [],
     }
 
 
 def pretext_network(segmenter: Segmenter, seed: int) -> Segmenter:
     """The segmenter's network with one output for each channel of its images, starting from the segmenter's weights.
 
-    Tensors that do not fit, those of the last layer where numbers of channels differ, start at random.
+    It has no input transform: it is shown what the segmenter makes of images. Tensors that do not fit, those of the
+    last layer where numbers of channels differ, start at random.
 
     Args:
         segmenter: Left as it is.
@@ -122,9 +128,11 @@ def pretext_network(segmenter: Segmenter, seed: int) -> Segmenter:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, "weights"))
         net = MODELS[spec.model].build(spec.in_channels, spec.in_channels, **spec.arguments)
-    pretext = Segmenter(spec, net, segmenter.mean.flatten().tolist(), segmenter.std.flatten().tolist())
+    plain = spec.model_copy(update={"input": InputTransform()})
+    pretext = Segmenter(plain, net, segmenter.mean.flatten().tolist(), segmenter.std.flatten().tolist())
     own = pretext.state_dict()
-    fitting = {key: value for key, value in segmenter.state_dict().items() if own[key].shape == value.shape}
+    start = segmenter.state_dict()
+    fitting = {key: start[key] for key, value in own.items() if start[key].shape == value.shape}
     pretext.load_state_dict(fitting, strict=False)
     return pretext
 
@@ -199,19 +207,20 @@ class PretextCourse(Course):
     def step(self, number: int) -> Losses:
         """One batch of both domains."""
         batch = self._work.batch(self._patches, number, self._step.batch)
-        clean = batch["images"]
+        clean = self._seen(batch["images"], batch["of_target"])
         draws = torch_generator(self._work.seed("crappify"), number)
         spoiled = crappify(clean, self._step.noise, draws, varied=self._step.varied)
-        repaired = self._net.net(self._shown(spoiled, batch["of_target"]))[..., : clean.shape[-2], : clean.shape[-1]]
-        loss = F.mse_loss(repaired.sigmoid(), clean)
+        loss = F.mse_loss(self._net(spoiled).sigmoid(), clean)
         self._descent.step(loss)
         return {"loss": loss.detach()}
 
-    def _shown(self, images: torch.Tensor, of_target: torch.Tensor) -> torch.Tensor:
-        """What the network is given: images of each domain as it will see them in training and in prediction."""
-        with self._net.seeing(self._work.source_input):
-            source = self._net.prepare(images)
-        return torch.where(of_target.view(-1, 1, 1, 1), self._net.prepare(images), source)
+    @torch.no_grad()
+    def _seen(self, images: torch.Tensor, of_target: torch.Tensor) -> torch.Tensor:
+        """Images of each domain as the segmenter will see them in training and in prediction."""
+        segmenter = self._work.segmenter
+        with segmenter.seeing(self._work.source_input):
+            source = segmenter.transform_input(images)
+        return torch.where(of_target.view(-1, 1, 1, 1), segmenter.transform_input(images), source)
 
     def end_epoch(self, epoch: int, means: Values) -> Values:  # noqa: ARG002
         """The rate."""

@@ -34,7 +34,7 @@ class YNet(Step):
     L = alpha MSE(reconstruction) + beta segmentation loss. Every batch is of one domain; one of the target has no
     labels and no segmentation loss. In the second and third step a share of the source patches is in the style of the
     target, where a step such as ``histogram`` stands before this one in the chain. The third step trains the bottleneck
-    and the segmentation decoder; its epochs are the candidates.
+    and the segmentation decoder; candidates come from its epochs.
 
     Published (profile ``paper``): Attention U-Net of 32 to 512 filters with the authors' gate, a decoder without skips
     and with linear output for the image; epochs, optimisers, rates, alpha, beta, what is trained, 1000 patches of 256
@@ -231,12 +231,13 @@ def y_net_losses(outputs: Outputs, batch: Batch, objective: Objective) -> dict[s
         objective: The segmentation loss.
 
     Returns:
-        ``reconstruction``: the mean squared error between the images and those drawn again; ``segmentation``.
+        ``reconstruction``: the mean squared error between images as they were seen and those drawn again;
+        ``segmentation``.
     """
     nothing = batch["images"].new_zeros(())
     logits = outputs.logits
     image = outputs.image
     return {
-        "reconstruction": nothing if image is None else torch.nn.functional.mse_loss(image, batch["images"]),
+        "reconstruction": nothing if image is None else torch.nn.functional.mse_loss(image, outputs.seen),
         "segmentation": nothing if logits is None else objective(lambda _: logits, batch),
     }

@@ -1,0 +1,258 @@
+"""The verb adapt on two small domains: every method whole, without a leak, resumable, with clear refusals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import anyscope
+from anyscope.adaptation.catalog import STEPS
+from anyscope.errors import BadInput
+from anyscope.images import ReadOptions, write_image, write_labels
+
+from ..adaptation.conftest import write_discs
+
+TRAIN = {
+    "model": "unet_simple",
+    "arguments": {"filters": [4, 8]},
+    "patch_px": 32,
+    "batch": 2,
+    "epochs": 2,
+    "steps_per_epoch": 12,
+    "learning_rate": 0.02,
+}
+SPLIT = (
+    "labels: mask\nsplit:\n  train: {i0: '[:, :]', i1: '[:, :]', i2: '[:, :]'}\n"
+    "  val: {i3: '[:, :]'}\n  test: {i4: '[:, :]'}\n"
+)
+COUNTS = {"epochs": 2, "steps_per_epoch": 2, "constant_epochs": 1, "decaying_epochs": 1, "places": 8, "filters": 4}
+BY_METHOD = {
+    "y-net": {"epochs": [1, 1, 1], "steps_per_epoch": 2, "last_steps_per_epoch": 2},
+    "damt": {"width": 32, "cells": 1},
+    "rescale": {"steps_per_octave": 1},
+    "style": {"patch_px": 32, "blocks": 1},
+    "cyclegan": {"patch_px": 32, "blocks": 1},
+}
+
+
+def small(method: str, **train: object) -> dict[str, object]:
+    """Settings of a run of a second or two."""
+    given: dict[str, object] = {"train": {**TRAIN, **train}, "candidates": 2}
+    for name in method.split("+"):
+        if name in STEPS:
+            fields = STEPS[name].model_fields
+            given[name] = {key: value for key, value in COUNTS.items() if key in fields} | BY_METHOD.get(name, {})
+    return {key: value for key, value in given.items() if value or key not in STEPS}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    root = write_discs(tmp_path_factory.mktemp("adapt") / "source", count=5)
+    (root / "dataset.yaml").write_text(SPLIT)
+    return root
+
+
+@pytest.fixture
+def target(tmp_path):
+    root = write_discs(tmp_path / "target", count=3, level=(30, 90), noise=14, seed=1)
+    (root / "dataset.yaml").write_text("labels: mask\n")
+    return root
+
+
+def trace(out):
+    """Everything that an adaptation decided: weights, chosen epochs, scale, judgements."""
+    weights = hashlib.sha256((out / "segmenter" / "weights.safetensors").read_bytes()).hexdigest()
+    spec = (out / "segmenter" / "segmenter.yaml").read_text()
+    return weights, spec, json.loads((out / "adaptation.json").read_text())
+
+
+METHODS = ["none", *STEPS, "rescale+histogram+mean-teacher"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_of_the_target_change_nothing(method, source, target, tmp_path):
+    """Proper labels, labels of noise, and no labels at all give the same run, bit for bit."""
+    model = {"model": "smp_unet", "arguments": {"encoder": "resnet18"}} if method in ("adabn", "tent") else {}
+    given = small(method, **model)
+    anyscope.adapt(source, target, tmp_path / "proper", method=method, given=given)
+    random = np.random.default_rng(0)
+    for path in (target / "labels").iterdir():
+        write_labels(path, random.integers(0, 2, (1, 48, 56)).astype(np.uint8))
+    anyscope.adapt(source, target, tmp_path / "noise", method=method, given=given)
+    assert trace(tmp_path / "noise") == trace(tmp_path / "proper")
+    if method in ("none", "rescale+histogram+mean-teacher"):
+        shutil.rmtree(target / "labels")
+        anyscope.adapt(source, target, tmp_path / "without", method=method, given=given)
+        assert trace(tmp_path / "without") == trace(tmp_path / "proper")
+
+
+def test_a_run_holds_a_segmenter_that_predicts_and_says_where_it_comes_from(source, target, tmp_path):
+    result = anyscope.adapt(
+        source, target, tmp_path / "run", method="rescale+histogram", given=small("rescale+histogram")
+    )
+    assert [step["name"] for step in result.document["steps"]] == ["histogram", "supervised", "rescale"]
+    assert set(result.document["steps"][1]["choices"]) >= {"source-validation", "last", "solidity", "combined"}
+    predicted = anyscope.predict(tmp_path / "run", target, tmp_path / "predicted")
+    assert len(list(predicted.out.glob("*.tif"))) == 3
+    spec = (tmp_path / "run" / "segmenter" / "segmenter.yaml").read_text()
+    assert "adapted_to: target" in spec
+    assert "method: rescale+histogram" in spec
+
+
+def test_without_a_method_the_domains_are_compared_and_one_is_proposed(source, target, tmp_path, capsys):
+    result = anyscope.adapt(source, target, tmp_path / "run", given={"train": TRAIN, "candidates": 2, **QUICK})
+    assert result.document["method"].startswith("rescale+histogram")
+    assert result.document["differences"]
+    assert "proposed: " in capsys.readouterr().err
+
+
+QUICK = {"rescale": {"steps_per_octave": 1}, "mean-teacher": {"epochs": 1, "steps_per_epoch": 2}}
+
+
+def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(source, target, tmp_path, capsys):
+    given = small("none")
+    anyscope.adapt(source, target, tmp_path / "run", method="none", given=given)
+    before = trace(tmp_path / "run")
+    anyscope.adapt(source, target, tmp_path / "run", method="none", given=given, resume=True)
+    assert trace(tmp_path / "run") == before
+    assert "nothing to do" in capsys.readouterr().err
+    with pytest.raises(BadInput, match="train.epochs was 2, is 3"):
+        anyscope.adapt(source, target, tmp_path / "run", method="none", given=small("none", epochs=3), resume=True)
+
+
+@pytest.mark.parametrize("method", ["mean-teacher", "style"])
+def test_a_killed_run_ends_as_one_that_was_not(method, source, target, tmp_path):
+    """Killed hard in the second learning step, resumed on the command line."""
+    given = small(method, epochs=2)
+    arguments = [f"--set={name}={json.dumps(value)}" for name, value in given["train"].items() if name != "model"]
+    arguments = [text.replace("--set=", "--set=train.") for text in arguments]
+    arguments += [f"--set={method}.{name}={json.dumps(value)}" for name, value in given[method].items()]
+    command = [
+        sys.executable, "-m", "anyscope.cli", "adapt", f"--source={source}", f"--target={target}",
+        f"--method={method}", "--model=unet_simple", "--set=candidates=2", *arguments,
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, f"--out={tmp_path / 'whole'}"], check=True, env=environment, capture_output=True)
+    process = subprocess.Popen(
+        [*command, f"--out={tmp_path / 'parts'}"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    second = tmp_path / "parts" / "steps" / f"2-{method}"
+    deadline = time.monotonic() + 120
+    while not second.is_dir() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "parts" / "segmenter").exists()
+    subprocess.run(
+        [*command, f"--out={tmp_path / 'parts'}", "--resume"], check=True, env=environment, capture_output=True
+    )
+    assert trace(tmp_path / "parts") == trace(tmp_path / "whole")
+
+
+def test_a_trained_segmenter_is_only_trained_again_where_its_source_changes(source, target, tmp_path):
+    given = small("none")
+    anyscope.adapt(source, target, tmp_path / "first", method="none", given=given)
+    init = tmp_path / "first"
+    again = anyscope.adapt(source, target, tmp_path / "rescaled", method="rescale", given=small("rescale"), init=init)
+    assert [step["name"] for step in again.document["steps"]] == ["rescale"]
+    matched = anyscope.adapt(source, target, tmp_path / "matched", method="histogram", given=given, init=init)
+    assert [step["name"] for step in matched.document["steps"]] == ["histogram", "supervised"]
+
+
+def test_a_few_labelled_target_images_are_learned_from_when_asked(source, target, tmp_path):
+    few = write_discs(tmp_path / "few", count=1, level=(30, 90), noise=14, seed=9)
+    plain = anyscope.adapt(source, target, tmp_path / "plain", method="none", given=small("none"))
+    more = anyscope.adapt(source, target, tmp_path / "more", method="none", given=small("none"), target_labels=few)
+    assert trace(more.run)[0] != trace(plain.run)[0]
+
+
+def test_classes_and_objects_can_be_adapted(source, target, tmp_path):
+    result = anyscope.adapt(
+        source, target, tmp_path / "objects", method="histogram", given=small("histogram", task="instances")
+    )
+    assert result.document["steps"][-1]["candidates"][0]["target"]["planes"] > 0
+    classes = write_discs(tmp_path / "classes", count=5)
+    (classes / "dataset.yaml").write_text(SPLIT.replace("labels: mask", "labels: classes"))
+    for path in (classes / "labels").iterdir():
+        labels = np.zeros((1, 48, 56), np.uint8)
+        labels[:, 10:20, 10:40], labels[:, 30:40, 10:40] = 1, 2
+        write_labels(path, labels)
+    result = anyscope.adapt(classes, target, tmp_path / "run", method="histogram", given=small("histogram"))
+    assert "classes: 3" in (result.run / "segmenter" / "segmenter.yaml").read_text()
+
+
+class TestBadInput:
+    def test_channels(self, source, tmp_path):
+        root = tmp_path / "rgb"
+        write_image(root / "images" / "a.tif", np.zeros((3, 1, 40, 40), np.uint8))
+        with pytest.raises(BadInput, match=r"a\.tif: 3 channel\(s\); expected 1 .* --channel"):
+            anyscope.adapt(source, root, tmp_path / "run", method="none", given=small("none"))
+
+    def test_empty_target(self, source, tmp_path):
+        (tmp_path / "nothing" / "images").mkdir(parents=True)
+        with pytest.raises(BadInput, match="nothing/images: is empty"):
+            anyscope.adapt(source, tmp_path / "nothing", tmp_path / "run", method="none")
+
+    def test_unlabelled_source(self, target, tmp_path):
+        shutil.rmtree(target / "labels")
+        with pytest.raises(BadInput, match="this step needs labels"):
+            anyscope.adapt(target, target, tmp_path / "run", method="none")
+
+    @pytest.mark.parametrize(
+        ("method", "message"),
+        [
+            ("histogramm", r"adaptation method 'histogramm'.*histogram"),
+            ("histogram+histogram", "histogram stands twice"),
+            ("y-net+damt", "both ways to train"),
+            ("adabn", r"no batch normalisation|batch"),
+        ],
+    )
+    def test_methods(self, method, message, source, target, tmp_path):
+        model = {"arguments": {"filters": [4, 8], "norm": "none"}} if method == "adabn" else {}
+        with pytest.raises(BadInput, match=message):
+            anyscope.adapt(source, target, tmp_path / "run", method=method, given=small(method, **model))
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"mean-techer": {"ema": 0.9}}, "mean-techer"),
+            ({"rescale": {"octave": 1}}, "octave"),
+            ({"rescale": {"octaves": -1}}, "octaves"),
+            ({"selection": "oracle"}, "selection rule 'oracle'"),
+            ({"train": {"epoch": 1}}, "epoch"),
+            ({"histogram": {}}, "no such step"),
+        ],
+    )
+    def test_settings(self, given, message, source, target, tmp_path):
+        with pytest.raises(BadInput, match=message):
+            anyscope.adapt(source, target, tmp_path / "run", method="rescale", given=given)
+
+    def test_source_as_target_is_a_warning(self, source, tmp_path, capsys):
+        anyscope.adapt(source, source, tmp_path / "run", method="none", given=small("none"))
+        assert "source and target are the same folder" in capsys.readouterr().err
+
+    def test_an_unknown_pixel_size_is_a_warning(self, source, target, tmp_path, capsys):
+        anyscope.adapt(
+            source, target, tmp_path / "run", method="none", given=small("none", pixel_size_nm=4.0),
+            source_read=ReadOptions(voxel_size_nm=(4.0, 4.0)),
+        )  # fmt: skip
+        assert "the pixel size of 3 target image(s) is unknown" in capsys.readouterr().err
+
+    def test_other_bit_depths_need_nothing(self, source, tmp_path):
+        root = write_discs(tmp_path / "deep", count=2, labels=False)
+        for path in (root / "images").iterdir():
+            path.unlink()
+        random = np.random.default_rng(0)
+        write_image(root / "images" / "a.tif", random.integers(0, 60000, (1, 1, 48, 56)).astype(np.uint16))
+        write_image(root / "images" / "b.tif", random.random((1, 1, 48, 56)).astype(np.float32))
+        anyscope.adapt(source, root, tmp_path / "run", method="histogram", given=small("histogram"))
