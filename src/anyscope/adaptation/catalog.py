@@ -8,11 +8,11 @@ from anyscope.adaptation.histogram import Histogram
 from anyscope.adaptation.pretraining import Pretraining
 from anyscope.adaptation.rescale import Rescale
 from anyscope.adaptation.step import Step
-from anyscope.adaptation.style.steps import CycleGAN, Style
+from anyscope.adaptation.style.steps import CUT, CycleGAN
 from anyscope.adaptation.supervised import Supervised
 from anyscope.adaptation.y_net import YNet
 from anyscope.registry import Registry
 
 STEPS: Registry[type[Step]] = Registry("adaptation method")
-for _entry in (Histogram, Fourier, Pretraining, Supervised, YNet, DAMT, Rescale, Style, CycleGAN):
+for _entry in (Histogram, Fourier, Pretraining, Supervised, YNet, DAMT, Rescale, CUT, CycleGAN):
     STEPS.add(_entry.name, _entry)

@@ -15,7 +15,7 @@ from anyscope.adaptation.runner import carry_out
 from anyscope.adaptation.settings import AdaptSettings
 from anyscope.adaptation.style.examination import pictures_file, read_findings
 from anyscope.adaptation.style.images import DomainImages
-from anyscope.adaptation.style.steps import CycleGAN, Style
+from anyscope.adaptation.style.steps import CUT, CycleGAN
 from anyscope.datasets import open_dataset
 from anyscope.errors import BadInput
 from anyscope.images import open_image, write_image, write_labels
@@ -27,7 +27,7 @@ TINY = {
     "blocks": 1, "filters": 2, "patch_px": 32, "batch": 1,
     "constant_epochs": 2, "decaying_epochs": 2, "steps_per_epoch": 2,
 }  # fmt: skip
-BOTH = pytest.mark.parametrize("kind", [Style, CycleGAN], ids=["style", "cyclegan"])
+BOTH = pytest.mark.parametrize("kind", [CUT, CycleGAN], ids=["style", "cyclegan"])
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +61,13 @@ def test_a_step_leaves_candidates_pictures_and_findings(kind, make_work):
     assert isinstance(findings["alarms"], list)
     foreground = findings["epochs"]["4"]["foreground"]
     assert 0 < foreground["source"] < 1
-    assert (foreground["cycle"] is None) == (kind is Style)
+    assert (foreground["cycle"] is None) == (kind is CUT)
     with np.load(pictures_file(work.folder, 4)) as pictures:
         assert pictures["before"].shape == pictures["after"].shape == (4, 1, 48, 48)
         assert pictures["before"].dtype == np.uint8
         assert not np.array_equal(pictures["before"], pictures["after"])
     records = work.run.records()
-    assert [round(each["learning_rate"] / 5e-4, 3) for each in records] == [1, 1, round(2 / 3, 3), round(1 / 3, 3)]
+    assert [round(each["learning_rate"] / 1e-3, 3) for each in records] == [1, 1, round(2 / 3, 3), round(1 / 3, 3)]
     assert not any(weight.requires_grad for weight in work.segmenter.translator.parameters())
 
 
@@ -97,7 +97,7 @@ def test_a_killed_course_ends_as_one_that_was_not(kind, make_work, monkeypatch):
     expected, findings = candidates(whole), read_findings(whole.folder)
     killed = make_work("elsewhere/same")
     step = kind(**TINY)
-    course = {Style: "CutCourse", CycleGAN: "CycleCourse"}[kind]
+    course = {CUT: "CutCourse", CycleGAN: "CycleCourse"}[kind]
     original = getattr(__import__(kind.__module__, fromlist=[course]), course).step
 
     def dies(self, number):
@@ -129,7 +129,7 @@ def test_a_segmenter_with_several_channels_and_slices(make_work, tmp_path, sourc
     source, target = open_dataset(tmp_path / "source"), open_dataset(tmp_path / "target")
     domains = Domains(source.labelled(None), None, target.unlabelled(None))
     work = replace(work, domains=domains, segmenter=build_segmenter(spec, 0))
-    Style(**TINY).run(work)
+    CUT(**TINY).run(work)
     assert work.segmenter.translator.generator.layers[1].weight.shape[1] == 2
     with np.load(pictures_file(work.folder, 4)) as pictures:
         assert pictures["after"].shape == (4, 2, 48, 48)
@@ -157,7 +157,7 @@ def test_levels_of_the_target_are_applied_before_translation(work):
 
 def test_epochs_of_all_planes(make_work):
     work = make_work()
-    step = Style(**{**TINY, "batch": 2, "steps_per_epoch": None, "constant_epochs": 1, "decaying_epochs": 0})
+    step = CUT(**{**TINY, "batch": 2, "steps_per_epoch": None, "constant_epochs": 1, "decaying_epochs": 0})
     step.run(work)
     assert work.run.records()[-1]["step"] == 2, "4 planes of either domain, 2 in a batch"
 
@@ -170,7 +170,7 @@ def test_profiles(kind):
     assert (paper.blocks, paper.filters, paper.batch, paper.residual) == (9, 64, 1, False)
     assert paper.learning_rate == 2e-4
     assert paper.steps_per_epoch is None
-    if isinstance(paper, Style):
+    if isinstance(paper, CUT):
         assert (paper.constant_epochs, paper.decaying_epochs, paper.patch_px) == (200, 200, 512)
         assert (paper.lambda_nce, paper.lambda_gan, paper.identity) == (1, 1, True)
         assert (paper.places, paper.temperature, paper.antialias) == (256, 0.07, True)
@@ -204,7 +204,7 @@ def test_the_grey_levels_of_an_inverted_target_become_those_of_the_source(make_w
     work = make_work()
     target = open_dataset(write_inverted(source_folder, tmp_path / "inverted")).unlabelled(None)
     work = replace(work, domains=replace(work.domains, target=target))
-    step = Style(
+    step = CUT(
         blocks=1, filters=8, patch_px=32, batch=1, antialias=False, residual=False, places=64,
         constant_epochs=3, decaying_epochs=1, steps_per_epoch=25, learning_rate=2e-3,
     )  # fmt: skip
@@ -241,7 +241,7 @@ def test_a_chain_trains_translates_and_selects(kind, make_work, tmp_path):
 def test_findings_name_the_epochs_with_alarms(make_work, monkeypatch):
     monkeypatch.setattr("anyscope.adaptation.style.hallucination.MOST_INVENTED", -1.0)
     work = make_work()
-    Style(**TINY).run(work)
+    CUT(**TINY).run(work)
     document = json.loads((work.folder / "findings.json").read_text())
     assert any(
         alarm.startswith("epochs 1, 2, 3, 4 of 4 examined: structure was invented on") for alarm in document["alarms"]
