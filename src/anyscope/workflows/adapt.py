@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anyscope.adaptation.begin import TargetPart, begin, read_domains
+from anyscope.adaptation.begin import SOURCE_ZOOM, TargetPart, begin, read_domains
 from anyscope.adaptation.comparison import compare_domains
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.runner import Adapted, carry_out
@@ -93,9 +93,7 @@ def adapt(
     labelled, unlabelled = open_dataset(source, source_read), open_dataset(target, target_read, labels=False)
     domains = read_domains(labelled, unlabelled, target_part, target_labels, target_read)
     segmenter, settings = begin(labelled, domains, adapt_settings(method or NONE, profile, **(given or {})), init)
-    comparison = compare_domains(
-        domains.source.without_labels(), domains.target, segmenter.spec, segmenter.spec.input.zoom
-    )
+    comparison = compare_domains(domains.source.without_labels(), domains.target, segmenter.spec, settings.train.zoom)
     if method is None:
         chosen_method = comparison.proposal().chain
         segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **(given or {})), init)
@@ -173,6 +171,7 @@ def _finished(adapted: Adapted, source: Dataset, target: Dataset, settings: Adap
         "selection": settings.selection,
         "epoch": None if learned is None else learned.choices[adapted.rule].epoch,
         "seed": settings.train.seed,
+        SOURCE_ZOOM: settings.train.zoom,
         "before": dict(segmenter.spec.provenance),
     }
     segmenter.spec = segmenter.spec.model_copy(update={"provenance": provenance})
