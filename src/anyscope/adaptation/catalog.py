@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from anyscope.adaptation.batch_statistics import AdaBN, Tent
+from anyscope.adaptation.consistency import FixMatch, UniMatch
+from anyscope.adaptation.mean_teacher import MeanTeacher
 from anyscope.adaptation.step import Step
 from anyscope.adaptation.supervised import Supervised
 from anyscope.registry import Registry
 
 STEPS: Registry[type[Step]] = Registry("adaptation method")
-for _entry in (Supervised,):
+for _entry in (Supervised, MeanTeacher, FixMatch, UniMatch, AdaBN, Tent):
     STEPS.add(_entry.name, _entry)
