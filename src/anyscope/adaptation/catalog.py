@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from anyscope.adaptation.batch_statistics import AdaBN, Tent
-from anyscope.adaptation.consistency import FixMatch, UniMatch
-from anyscope.adaptation.mean_teacher import MeanTeacher
+from anyscope.adaptation.refinement.batch_statistics import AdaBN, Tent
+from anyscope.adaptation.refinement.consistency import FixMatch, UniMatch
+from anyscope.adaptation.refinement.mean_teacher import MeanTeacher
 from anyscope.adaptation.step import Step
 from anyscope.adaptation.supervised import Supervised
 from anyscope.registry import Registry

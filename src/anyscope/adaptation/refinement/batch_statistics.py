@@ -12,10 +12,17 @@ import torch
 from pydantic import Field
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anyscope.adaptation.pseudo_labels import entropy
-from anyscope.adaptation.refinement import Positive, RefinementCourse, batch_norms, descend, keeping_statistics, refine
+from anyscope.adaptation.refinement.course import (
+    Positive,
+    RefinementCourse,
+    batch_norms,
+    descend,
+    keeping_statistics,
+    refine,
+)
+from anyscope.adaptation.refinement.pseudo_labels import entropy
+from anyscope.adaptation.refinement.views import still
 from anyscope.adaptation.step import Stage, Step
-from anyscope.adaptation.views import still
 from anyscope.adaptation.work import Work
 from anyscope.errors import BadInput
 from anyscope.models import Segmenter, SegmenterSpec, build_segmenter

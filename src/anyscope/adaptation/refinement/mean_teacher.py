@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from anyscope.adaptation.pseudo_labels import Labeller, divergence
-from anyscope.adaptation.teacher import TeacherCourse, TeacherStep
-from anyscope.adaptation.views import WEAK
+from anyscope.adaptation.refinement.pseudo_labels import Labeller, divergence
+from anyscope.adaptation.refinement.teacher import TeacherCourse, TeacherStep
+from anyscope.adaptation.refinement.views import WEAK
 from anyscope.adaptation.work import Work
 from anyscope.models import Segmenter
 from anyscope.training.batches import Batch
@@ -52,7 +52,7 @@ class MeanTeacher(TeacherStep):
     training: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"patch_px": 512}}
 
     def course(self, work: Work) -> TeacherCourse:
-        """See :class:`~anyscope.adaptation.teacher.TeacherStep`."""
+        """See :class:`~anyscope.adaptation.refinement.teacher.TeacherStep`."""
         return _MeanTeacherCourse(self, work)
 
 

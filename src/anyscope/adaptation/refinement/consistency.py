@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from anyscope.adaptation.pseudo_labels import Labeller, Pseudo, divergence
-from anyscope.adaptation.refinement import Share
-from anyscope.adaptation.teacher import TeacherCourse, TeacherStep
-from anyscope.adaptation.views import WEAK, cutmix_box, paste
+from anyscope.adaptation.refinement.course import Share
+from anyscope.adaptation.refinement.pseudo_labels import Labeller, Pseudo, divergence
+from anyscope.adaptation.refinement.teacher import TeacherCourse, TeacherStep
+from anyscope.adaptation.refinement.views import WEAK, cutmix_box, paste
 from anyscope.adaptation.work import Work
 from anyscope.models import Segmenter
 from anyscope.training.batches import Batch
@@ -29,7 +29,7 @@ class FixMatch(TeacherStep):
     where the publication takes the student itself.
 
     Args:
-        share: See :class:`~anyscope.adaptation.pseudo_labels.Labeller`: keeps rare classes from vanishing.
+        share: See :class:`~anyscope.adaptation.refinement.pseudo_labels.Labeller`: keeps rare classes from vanishing.
         cutmix: Probability of a pasted rectangle in a patch.
     """
 
@@ -46,7 +46,7 @@ class FixMatch(TeacherStep):
     }
 
     def course(self, work: Work) -> TeacherCourse:
-        """See :class:`~anyscope.adaptation.teacher.TeacherStep`."""
+        """See :class:`~anyscope.adaptation.refinement.teacher.TeacherStep`."""
         return FixMatchCourse(self, work)
 
 
@@ -69,7 +69,7 @@ class UniMatch(FixMatch):
     strong_views: ClassVar[int] = 2
 
     def course(self, work: Work) -> TeacherCourse:
-        """See :class:`~anyscope.adaptation.teacher.TeacherStep`."""
+        """See :class:`~anyscope.adaptation.refinement.teacher.TeacherStep`."""
         return FixMatchCourse(self, work, self.features)
 
 
@@ -83,7 +83,7 @@ class FixMatchCourse(TeacherCourse):
         self._features = features if features > 0 and has_features(self._student) else 0.0
 
     def on_target(self, student: Segmenter, teacher: Segmenter, views: Batch, number: int) -> Losses:
-        """See :class:`~anyscope.adaptation.teacher.TeacherCourse`."""
+        """See :class:`~anyscope.adaptation.refinement.teacher.TeacherCourse`."""
         pseudo = self._labeller(teacher, views[WEAK])
         losses = {}
         share = (1 - self._features) / self._strong

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset
 
-from anyscope.adaptation.refinement import (
+from anyscope.adaptation.refinement.course import (
     Positive,
     RefinementCourse,
     Share,
@@ -22,8 +22,8 @@ from anyscope.adaptation.refinement import (
     keeping_statistics,
     refine,
 )
+from anyscope.adaptation.refinement.views import StrongView, ViewPatches, WeakView, target_views
 from anyscope.adaptation.step import Stage, Step
-from anyscope.adaptation.views import StrongView, ViewPatches, WeakView, target_views
 from anyscope.adaptation.work import Work
 from anyscope.models import Segmenter
 from anyscope.training.batches import Batch
@@ -42,7 +42,7 @@ class TeacherStep(Step):
         source_weight: Weight of the loss on source labels; 0 for the target alone, no source patch is read then.
         target_weight: Weight of the loss on the target, once it has risen.
         rise: Share of the steps during which it rises, as exp(-5 (1 - t)^2) (Laine & Aila, ICLR 2017).
-        threshold: See :class:`~anyscope.adaptation.pseudo_labels.Labeller`.
+        threshold: See :class:`~anyscope.adaptation.refinement.pseudo_labels.Labeller`.
         orientations: See there.
         dice: Weight of a soft Dice loss on the target beside the cross-entropy.
         statistics: Which images running statistics of batch normalisation are taken from: ``target``, or ``both``

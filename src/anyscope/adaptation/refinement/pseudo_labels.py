@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from anyscope.adaptation.views import turned, turned_back
+from anyscope.adaptation.refinement.views import turned, turned_back
 from anyscope.contracts import HEADS, head_channels
 from anyscope.inference.activation import activate
 from anyscope.models import Segmenter, SegmenterSpec
