@@ -75,6 +75,15 @@ def test_components_of_a_volume_equal_scikit_image(connectivity):
     )
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 5), (3, 1, 7), (5, 3, 9), (1, 1, 1)])
+def test_every_second_voxel_of_an_odd_volume_is_an_object(shape):
+    mask = np.zeros(shape, bool)
+    mask[::2, ::2, ::2] = True
+    found = components(mask, 3, 3)
+    assert found.shape == shape
+    assert found.max() == mask.sum()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_flooding_equals_scikit_image(seed):
     """On noisy maps, where the order of flooding matters. Both quantise or order ties differently: not every pixel."""

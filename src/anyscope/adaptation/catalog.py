@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from anyscope.adaptation.fda import Fourier
+from anyscope.adaptation.histogram import Histogram
 from anyscope.adaptation.refinement.batch_statistics import AdaBN, Tent
 from anyscope.adaptation.refinement.consistency import FixMatch, UniMatch
 from anyscope.adaptation.refinement.mean_teacher import MeanTeacher
@@ -10,5 +12,5 @@ from anyscope.adaptation.supervised import Supervised
 from anyscope.registry import Registry
 
 STEPS: Registry[type[Step]] = Registry("adaptation method")
-for _entry in (Supervised, MeanTeacher, FixMatch, UniMatch, AdaBN, Tent):
+for _entry in (Histogram, Fourier, Supervised, MeanTeacher, FixMatch, UniMatch, AdaBN, Tent):
     STEPS.add(_entry.name, _entry)

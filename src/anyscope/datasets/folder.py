@@ -233,12 +233,13 @@ class Dataset:
         )
 
 
-def open_dataset(root: Path | str, options: ReadOptions | None = None) -> Dataset:
+def open_dataset(root: Path | str, options: ReadOptions | None = None, *, labels: bool = True) -> Dataset:
     """Open a dataset folder and check that images and labels pair up in name and shape.
 
     Args:
         root: The folder, with ``images/`` and maybe ``labels/`` and ``dataset.yaml``.
         options: How to read the images where the files leave it open; a voxel size stands above ``dataset.yaml``.
+        labels: Whether ``labels/`` is looked at where it is there.
 
     Raises:
         BadInput: Missing or empty folder, pairs that do not match, files that cannot be read.
@@ -257,21 +258,21 @@ def open_dataset(root: Path | str, options: ReadOptions | None = None) -> Datase
     if not paths:
         raise BadInput(root / "images", "there are no images in it", "at least one image")
     images = {stem: open_image(path, options) for stem, path in paths.items()}
-    if not (root / "labels").is_dir():
+    if not labels or not (root / "labels").is_dir():
         return Dataset(root, description, images, None)
     label_paths = list_images(root / "labels")
     _check_stems(root, list(paths), list(label_paths))
     label_axes = options.axes.replace("c", "") if options.axes else None
     label_options = replace(options, axes=label_axes, channel=None)
-    labels = {stem: open_labels(label_paths[stem], label_options) for stem in paths}
+    references = {stem: open_labels(label_paths[stem], label_options) for stem in paths}
     for stem, image in images.items():
-        if image.shape[1:] != labels[stem].shape[1:]:
+        if image.shape[1:] != references[stem].shape[1:]:
             raise BadInput(
-                labels[stem].path,
-                f"shape {labels[stem].shape[1:]} (z, y, x)",
+                references[stem].path,
+                f"shape {references[stem].shape[1:]} (z, y, x)",
                 f"{image.shape[1:]} as its image {image.path.name}",
             )
-    return Dataset(root, description, images, labels)
+    return Dataset(root, description, images, references)
 
 
 def _check_stems(root: Path, images: Sequence[str], labels: Sequence[str]) -> None:
