@@ -57,18 +57,22 @@ class AdaBN(_OfBatchNorm):
     Args:
         patches: Number of target patches.
         batch: Patches in a batch.
-        share: Share of the target's statistics in the new ones, the rest are the source's; 1 as published. Schneider
-            et al. (NeurIPS 2020) mix the two where the target has few images.
+        share: Share of the target's statistics in the new ones, the rest are the source's; 1 as published. Statistics
+            also follow how much foreground patches show, so that some of the source's are better kept (Schneider et
+            al., NeurIPS 2020, mix the two where the target has few images).
     """
 
     patches: Positive = 200
     batch: Positive = 8
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    share: Annotated[float, Field(gt=0, le=1)] = 0.3
 
     name: ClassVar[str] = "adabn"
     summary: ClassVar[str] = "take the statistics of batch normalisation from the target"
     source: ClassVar[str] = "Li et al., arXiv 1603.04779, 2016"
-    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {"best": {"patches": 2000}, "paper": {"patches": 2000}}
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "best": {"patches": 2000},
+        "paper": {"patches": 2000, "share": 1.0},
+    }
 
     def run(self, work: Work) -> Work:
         """See :class:`~anyscope.adaptation.step.Step`."""

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from anyscope.adaptation.refinement.course import Share
-from anyscope.adaptation.refinement.pseudo_labels import Labeller, Pseudo, divergence
+from anyscope.adaptation.refinement.course import Positive, Share
+from anyscope.adaptation.refinement.pseudo_labels import Pseudo, divergence
 from anyscope.adaptation.refinement.teacher import TeacherCourse, TeacherStep
 from anyscope.adaptation.refinement.views import WEAK, cutmix_box, paste
 from anyscope.adaptation.work import Work
@@ -42,7 +42,16 @@ class FixMatch(TeacherStep):
     source: ClassVar[str] = "Sohn et al., NeurIPS 2020, arXiv 2001.07685"
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "best": {"epochs": 40, "steps": 200, "batch": 8, "decay": 0.999, "learning_rate": 2e-4},
-        "paper": {"epochs": 80, "steps": 200, "batch": 8, "decay": 0.999, "threshold": 0.95, "share": 0.0, "rise": 0.0},
+        "paper": {
+            "epochs": 80,
+            "steps": 200,
+            "batch": 8,
+            "decay": 0.999,
+            "threshold": 0.95,
+            "share": 0.0,
+            "alignment": 0.0,
+            "rise": 0.0,
+        },
     }
 
     def course(self, work: Work) -> TeacherCourse:
@@ -61,6 +70,7 @@ class UniMatch(FixMatch):
         features: Weight of the view varied inside; the strong views share the rest.
     """
 
+    steps: Positive = 25  # twice the work of the others
     features: Share = 0.5
 
     name: ClassVar[str] = "unimatch"
@@ -79,7 +89,7 @@ class FixMatchCourse(TeacherCourse):
     def __init__(self, step: FixMatch, work: Work, features: float = 0.0) -> None:
         super().__init__(step, work)
         self._cutmix, self._strong = step.cutmix, step.strong_views
-        self._labeller = Labeller(step.threshold, step.orientations, step.share, hard=True)
+        self._labeller = self.labeller(share=step.share, hard=True)
         self._features = features if features > 0 and has_features(self._student) else 0.0
 
     def on_target(self, student: Segmenter, teacher: Segmenter, views: Batch, number: int) -> Losses:

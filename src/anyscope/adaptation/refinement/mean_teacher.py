@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from anyscope.adaptation.refinement.pseudo_labels import Labeller, divergence
+from anyscope.adaptation.refinement.pseudo_labels import divergence
 from anyscope.adaptation.refinement.teacher import TeacherCourse, TeacherStep
 from anyscope.adaptation.refinement.views import WEAK
 from anyscope.adaptation.work import Work
@@ -42,6 +42,7 @@ class MeanTeacher(TeacherStep):
             "learning_rate": 1e-5,
             "decay": 0.999,
             "source_weight": 0.0,
+            "alignment": 0.0,
             "rise": 0.0,
             "threshold": 0.9,
             "orientations": 8,
@@ -59,6 +60,6 @@ class MeanTeacher(TeacherStep):
 class _MeanTeacherCourse(TeacherCourse):
     def on_target(self, student: Segmenter, teacher: Segmenter, views: Batch, number: int) -> Losses:  # noqa: ARG002
         step, spec = self._step, student.spec
-        pseudo = Labeller(step.threshold, step.orientations)(teacher, views[WEAK])
+        pseudo = self.labeller()(teacher, views[WEAK])
         loss = divergence(student(views["strong0"]), pseudo, spec.heads, spec.classes, dice=step.dice)
         return {"target": loss}

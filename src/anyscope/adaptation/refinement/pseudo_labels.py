@@ -5,7 +5,7 @@ Maps are activated: probabilities of mask, classes and boundary, tanh of the dis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,12 +48,14 @@ class Labeller:
         share: Of the pixels of each class at least this share counts, the surest of them, even below the threshold, so
             that a rare class does not vanish (Zou et al., ECCV 2018). 0 for none.
         hard: Maps become 0 and 1, the distance excepted.
+        align: Changes the maps [orientations, B, K, H, W] before they are judged; None for none.
     """
 
     threshold: float
     orientations: int
     share: float = 0.0
     hard: bool = False
+    align: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     @torch.no_grad()
     def __call__(self, teacher: Segmenter, images: torch.Tensor) -> Pseudo:
@@ -63,7 +65,7 @@ class Labeller:
             turned_back(activate(teacher(turned(images, turn)).float(), spec.heads, spec.classes), turn)
             for turn in range(self.orientations)
         ])  # fmt: skip
-        return self.judge(samples, spec)
+        return self.judge(samples if self.align is None else self.align(samples), spec)
 
     def judge(self, samples: torch.Tensor, spec: SegmenterSpec) -> Pseudo:
         """What activated maps [orientations, B, K, H, W] amount to."""

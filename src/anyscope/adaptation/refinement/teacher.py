@@ -13,6 +13,7 @@ from pydantic import Field
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset
 
+from anyscope.adaptation.refinement.alignment import Alignment, shares_of_source
 from anyscope.adaptation.refinement.course import (
     Positive,
     RefinementCourse,
@@ -22,6 +23,7 @@ from anyscope.adaptation.refinement.course import (
     keeping_statistics,
     refine,
 )
+from anyscope.adaptation.refinement.pseudo_labels import Labeller
 from anyscope.adaptation.refinement.views import StrongView, ViewPatches, WeakView, target_views
 from anyscope.adaptation.step import Stage, Step
 from anyscope.adaptation.work import Work
@@ -44,24 +46,29 @@ class TeacherStep(Step):
         rise: Share of the steps during which it rises, as exp(-5 (1 - t)^2) (Laine & Aila, ICLR 2017).
         threshold: See :class:`~anyscope.adaptation.refinement.pseudo_labels.Labeller`.
         orientations: See there.
+        alignment: How far the teacher's classes are made as frequent as the source's labels are; 0 for not at all. See
+            :class:`~anyscope.adaptation.refinement.alignment.Alignment`.
         dice: Weight of a soft Dice loss on the target beside the cross-entropy.
-        statistics: Which images running statistics of batch normalisation are taken from: ``target``, or ``both``
-            domains in turn. Without batch normalisation it makes no difference.
+        statistics: What batch normalisation goes by. ``fixed``: running statistics, as they are. Otherwise the student
+            normalises by each batch, and the running ones, which are the teacher's, follow the ``target`` or ``both``
+            domains in turn; patches of the target show less foreground than those of a source, which are laid around
+            labels, and statistics take that for a change of style. No difference without batch normalisation.
         weak, strong: How grey levels are varied for teacher and student.
     """
 
     epochs: Positive = 8
     steps: Positive = 50
     batch: Positive = 4
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.99
     source_weight: Annotated[float, Field(ge=0)] = 1.0
     target_weight: Annotated[float, Field(ge=0)] = 1.0
     rise: Share = 0.25
     threshold: Share = 0.0
     orientations: Annotated[int, Field(ge=1, le=8)] = 1
+    alignment: Share = 0.5
     dice: Annotated[float, Field(ge=0)] = 0.0
-    statistics: Literal["target", "both"] = "both"
+    statistics: Literal["fixed", "target", "both"] = "both"
     weak: WeakView = WeakView()
     strong: StrongView = StrongView()
 
@@ -98,17 +105,23 @@ class TeacherCourse(RefinementCourse):
         self._optimiser = torch.optim.Adam(self._trained, lr=step.learning_rate)
         self._objective = Objective.of(work.settings, work.segmenter.spec.classes)
         self._source: Dataset[Batch] | None = work.source_patches("source") if step.source_weight > 0 else None
+        self._alignment = _alignment(work, step.alignment) if step.alignment > 0 else None
         self._target: ViewPatches = target_views(work, step.weak, step.strong, step.strong_views)
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
-        """Both networks and the optimiser."""
-        return {"student": self._student, "teacher": self._average, "optimiser": self._optimiser}
+        """Both networks, the optimiser, and how often the teacher saw which class."""
+        parts: dict[str, Stateful] = {"student": self._student, "teacher": self._average, "optimiser": self._optimiser}
+        return parts if self._alignment is None else {**parts, "alignment": self._alignment}
 
     @property
     def weights(self) -> Segmenter:
         """The teacher."""
         return cast(Segmenter, self._average.module)
+
+    def labeller(self, *, share: float = 0.0, hard: bool = False) -> Labeller:
+        """How the teacher is asked."""
+        return Labeller(self._step.threshold, self._step.orientations, share, hard, self._alignment)
 
     @abstractmethod
     def on_target(self, student: Segmenter, teacher: Segmenter, views: Batch, number: int) -> Losses:
@@ -122,9 +135,13 @@ class TeacherCourse(RefinementCourse):
         """One batch of each domain."""
         step, work, student = self._step, self._work, self._student
         student.train()
+        layers = batch_norms(student)
+        if step.statistics == "fixed":
+            for layer in layers:
+                layer.eval()
         losses: dict[str, torch.Tensor] = {}
         if self._source is not None:
-            still = batch_norms(student) if step.statistics == "target" else []
+            still = layers if step.statistics == "target" else []
             with student.seeing(work.source_input), keeping_statistics(still):
                 batch = work.batch(self._source, number, step.batch)
                 losses["source"] = step.source_weight * self._objective(student, batch)
@@ -136,6 +153,11 @@ class TeacherCourse(RefinementCourse):
         descend(self._optimiser, losses["loss"], self._trained, work.settings.clip_norm)
         self._average.update_parameters(student)
         return {name: loss.detach() for name, loss in losses.items()}
+
+
+def _alignment(work: Work, strength: float) -> Alignment:
+    spec = work.segmenter.spec
+    return Alignment(shares_of_source(work), spec.heads, spec.classes, strength)
 
 
 def moving_average(student: Segmenter, decay: float) -> AveragedModel:
