@@ -28,6 +28,9 @@ class FixMatch(TeacherStep):
     0 and 1 (classes: one of them), the distance is taken as it is. The teacher is a moving average of the student,
     where the publication takes the student itself.
 
+    The profile ``paper`` has the published threshold and no guard against vanishing classes; optimiser, teacher and the
+    variation of grey levels stay as they are here.
+
     Args:
         share: See :class:`~anyscope.adaptation.refinement.pseudo_labels.Labeller`: keeps rare classes from vanishing.
         cutmix: Probability of a pasted rectangle in a patch.
@@ -67,10 +70,11 @@ class UniMatch(FixMatch):
     architectures of segmentation-models-pytorch. Other networks learn from the two strong views alone.
 
     Args:
+        steps: Steps of an epoch, half of the others', since each is twice the work.
         features: Weight of the view varied inside; the strong views share the rest.
     """
 
-    steps: Positive = 25  # twice the work of the others
+    steps: Positive = 25
     features: Share = 0.5
 
     name: ClassVar[str] = "unimatch"
