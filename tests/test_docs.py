@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from anyscope import cli
+from anyscope.adaptation import RULES, STEPS
 from anyscope.attacks import ATTACKS
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.instances import DECODERS
@@ -26,7 +27,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 @pytest.fixture
 def registries():
     """The registries, put back as they were."""
-    found = [SPECIMENS, MODELS, LOSSES, DECODERS, CORRUPTIONS, ATTACKS]
+    found = [SPECIMENS, MODELS, LOSSES, DECODERS, CORRUPTIONS, ATTACKS, STEPS, RULES]
     before = [dict(registry.items()) for registry in found]
     yield found
     for registry, entries in zip(found, before, strict=True):
@@ -40,7 +41,7 @@ def test_the_code_of_extending_runs(registries, monkeypatch):
     for block in blocks:
         exec(compile(block, "docs/extending.md", "exec", dont_inherit=True), vars(module))
     added = [name for registry in registries for name in registry]
-    assert {"beads", "plain", "tversky", "cores", "banding", "patch_noise"} <= set(added)
+    assert {"beads", "plain", "tversky", "cores", "banding", "patch_noise", "unsharp", "most-stable"} <= set(added)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

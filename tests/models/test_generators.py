@@ -10,9 +10,9 @@ import torch.nn.functional as F
 
 from anyscope.errors import BadInput
 from anyscope.models.nets.antialias import BlurDown, BlurUp
-from anyscope.models.nets.discriminators import DiscriminatorArguments, PatchDiscriminator
 from anyscope.models.nets.generators import ENTRIES, GeneratorArguments, ResidualBlock, ResnetGenerator
 from anyscope.models.nets.patch_embedding import PatchEmbedding, draw_places
+from anyscope.models.nets.patchgan import DiscriminatorArguments, PatchDiscriminator
 from anyscope.models.receptive_field import receptive_field
 
 (ENTRY,) = ENTRIES

@@ -199,7 +199,7 @@ class TestBadInput:
 
     def test_empty_target(self, source, tmp_path):
         (tmp_path / "nothing" / "images").mkdir(parents=True)
-        with pytest.raises(BadInput, match="there are no images in it"):
+        with pytest.raises(BadInput, match="nothing/images: is empty"):
             anyscope.adapt(source, tmp_path / "nothing", tmp_path / "run", method="none")
 
     def test_unlabelled_source(self, target, tmp_path):

@@ -17,6 +17,8 @@ from anyscope.training.settings import TrainSettings
 TargetPart = Literal["train", "val", "test", "all"]
 """Images of the target to learn from. ``all``, and ``test`` with images that are scored later, are transductive."""
 
+SOURCE_ZOOM = "source_zoom"
+"""Key in the provenance of an adapted segmenter."""
 _DECIDED_BY_INIT = ("model", "arguments", "task", "heads", "intensity", "pixel_size_nm", "neighbours")
 
 
@@ -104,6 +106,12 @@ def begin(
         raise BadInput(init, f"was trained for {spec.channels} channel(s)", f"{domains.source.channels} of the source")
     if spec.task == "semantic" and spec.classes != source.classes:
         raise BadInput(init, f"was trained for {spec.classes} classes", f"{source.classes} of the source")
-    own = {name: getattr(spec, name) for name in _DECIDED_BY_INIT} | {"zoom": spec.input.zoom}
+    own = {name: getattr(spec, name) for name in _DECIDED_BY_INIT} | {"zoom": _source_zoom(spec)}
     data = {**settings.train.model_dump(), **own}
     return segmenter, settings.with_training(TrainSettings.model_validate(data))
+
+
+def _source_zoom(spec: SegmenterSpec) -> float:
+    """The zoom at which a trained segmenter sees its source; ``input`` is the target's where it was adapted to one."""
+    zoom = spec.provenance.get(SOURCE_ZOOM)
+    return float(zoom) if isinstance(zoom, int | float) else spec.input.zoom

@@ -9,7 +9,7 @@ FOLDER/1-supervised/   metrics.jsonl, checkpoints/, candidates/00003.safetensors
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from anyscope.adaptation.settings import AdaptSettings
 from anyscope.adaptation.step import LEARNING, Step
 from anyscope.adaptation.supervised import Supervised
 from anyscope.adaptation.work import Work, on_device
-from anyscope.models import Segmenter
+from anyscope.models import InputTransform, Segmenter
 from anyscope.models.storage import read_safetensors
 from anyscope.running.atomic import write_text
 from anyscope.running.progress import progress, say
@@ -79,8 +79,15 @@ class Adapted:
         found = []
         for step in self.steps:
             chosen = step.choices[self.rule].alarms if step.choices else ()
-            found += [f"{step.name}: {text}" for text in (*step.findings.get("alarms", ()), *chosen)]
+            found += [f"{step.name}: {text}" for text in (*self._of_findings(step), *chosen)]
         return tuple(found)
+
+    def _of_findings(self, step: StepResult) -> Sequence[str]:
+        """Alarms that the step raised itself: those of the chosen epoch where it tells epochs apart."""
+        if "epochs" not in step.findings or not step.choices:
+            return tuple(step.findings.get("alarms", ()))
+        chosen = step.findings["epochs"].get(str(step.choices[self.rule].epoch), {})
+        return tuple(chosen.get("alarms", {}).values())
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,8 @@ def carry_out(
     Args:
         domains: Source and target.
         settings: What to do.
-        segmenter: What to begin with. Its spec's input transform is that of the source.
+        segmenter: What to begin with. Its spec's input transform is how the target is shown to it at first; the source
+            is shown at the zoom of the settings.
         folder: Where the steps' folders go; those that are there already are continued.
         device: Where networks work.
         trained: Whether the segmenter has learned from labels.
@@ -122,7 +130,7 @@ def carry_out(
         step.check(segmenter.spec)
     on_device(segmenter, device)
     work = Work(
-        domains, settings.train, folder, device, segmenter, segmenter.spec.input, trained,
+        domains, settings.train, folder, device, segmenter, InputTransform(zoom=settings.train.zoom), trained,
         candidates=settings.candidates,
     )  # fmt: skip
     results = []

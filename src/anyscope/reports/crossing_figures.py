@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anyscope.crossings.summary import ORACLE
-from anyscope.reports.crossing_findings import HARM, Crossed
+from anyscope.reports.crossing_findings import HARM, Crossed, arrow
 from anyscope.reports.drawing import INK, MUTED, SERIES, Plot, clean, panel, style, svg
 
 
@@ -48,20 +48,18 @@ def gain_plot(crossed: Crossed) -> Plot | None:
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
         for place, method in enumerate(methods):
-            gains = {}
-            for pair in crossed.pairs:
-                found, low = crossed.score(pair, method), crossed.floor(pair)
-                if found is not None and low is not None:
-                    gains[pair] = found.mean - low.mean
+            gains = {pair: gain for pair in crossed.pairs if (gain := crossed.gain(pair, method)) is not None}
+            if not gains:
+                continue
             worst = min(gains, key=lambda pair: gains[pair])
             bad = gains[worst] < -HARM
             axes.plot(list(gains.values()), [place] * len(gains), "o", color=SERIES[0], markersize=6, alpha=0.65,
                       markeredgewidth=0)  # fmt: skip
             axes.plot(gains[worst], place, "o", color=SERIES[1] if bad else SERIES[0], markersize=9,
                       markerfacecolor="none", markeredgewidth=1.8)  # fmt: skip
-            axes.annotate(clean(f"{worst[0]} to {worst[1]}"), (gains[worst], place), (0, 9), "data", "offset points",
+            axes.annotate(clean(arrow(worst)), (gains[worst], place), (0, 9), "data", "offset points",
                           ha="left" if gains[worst] < 0.1 else "center", fontsize=9, color=MUTED)  # fmt: skip
-            words.append(f"{method} {gains[worst]:+.3f} at worst ({worst[0]} to {worst[1]})")
+            words.append(f"{method} {gains[worst]:+.3f} at worst ({arrow(worst)})")
         axes.axvline(0, color=MUTED, linewidth=1)
         _methods(axes, methods)
         return Plot(svg(figure), f"Gain over no adaptation, pooled: {'; '.join(words)}.")

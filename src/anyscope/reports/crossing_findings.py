@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from anyscope.crossings.plan import CEILING, FLOOR
-from anyscope.crossings.summary import SMALL_GAP, PairScore, Recovery, Summary
+from anyscope.crossings.summary import FLOOR_RULE, SMALL_GAP, PairScore, Recovery, Summary
 
 HARM = 0.02
 """A loss on a pair beyond this is called harm; seeds alone move scores by about as much."""
@@ -38,7 +39,7 @@ class Crossed:
         wanted = (*pair, method, rule or self.rule, measure)
         return self._scores.get(wanted)
 
-    @property
+    @cached_property
     def _scores(self) -> Mapping[tuple[str, ...], PairScore]:
         return {(one.source, one.target, one.method, one.rule, one.measure): one for one in self.summary.scores}
 
@@ -70,24 +71,28 @@ class Crossed:
 
     def floor(self, pair: Pair, measure: str = "pooled") -> PairScore | None:
         """The score without adaptation, chosen on source validation."""
-        return self.score(pair, FLOOR, measure, "source-validation")
+        return self.score(pair, FLOOR, measure, FLOOR_RULE)
 
     def ceiling(self, target: str, measure: str = "pooled") -> PairScore | None:
         """The score of training on the target's own labels, chosen on its own validation."""
-        return self.score((target, target), CEILING, measure, "source-validation")
+        return self.score((target, target), CEILING, measure, FLOOR_RULE)
 
     def gap(self, pair: Pair, measure: str = "pooled") -> float | None:
         """Ceiling minus floor."""
         low, high = self.floor(pair, measure), self.ceiling(pair[1], measure)
         return None if low is None or high is None else high.mean - low.mean
 
+    def gain(self, pair: Pair, method: str, measure: str = "pooled") -> float | None:
+        """What a method adds to the floor; None where one of them is not there, or of other seeds."""
+        found, low = self.score(pair, method, measure), self.floor(pair, measure)
+        if found is None or low is None or found.seeds != low.seeds:
+            return None
+        return found.mean - low.mean
+
     def harmed(self, method: str, measure: str = "pooled") -> list[tuple[Pair, float]]:
         """Pairs that a method makes worse by more than :data:`HARM`, the worst first."""
-        losses = []
-        for pair in self.pairs:
-            found, low = self.score(pair, method, measure), self.floor(pair, measure)
-            if found is not None and low is not None and found.mean - low.mean < -HARM:
-                losses.append((pair, found.mean - low.mean))
+        gains = [(pair, self.gain(pair, method, measure)) for pair in self.pairs]
+        losses = [(pair, gain) for pair, gain in gains if gain is not None and gain < -HARM]
         return sorted(losses, key=lambda each: each[1])
 
     def regret(self, rule: str, measure: str = "pooled") -> float | None:
@@ -97,9 +102,10 @@ class Crossed:
         return statistics.fmean(known) if known else None
 
 
-def arrow(pair: Pair) -> str:
+def arrow(pair: Pair | str) -> str:
     """A pair in words."""
-    return f"{pair[0]} to {pair[1]}"
+    source, target = pair.split(" -> ") if isinstance(pair, str) else pair
+    return f"{source} to {target}"
 
 
 def headline(crossed: Crossed) -> str:

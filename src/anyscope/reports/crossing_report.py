@@ -117,7 +117,7 @@ def _key_numbers(crossed: Crossed) -> tuple[KeyNumbers, ...]:
         entries.append((f"{sliced.recovered:.0%}", "per slice", ranked[0]))
     if oracle is not None and oracle.recovered is not None:
         entries.append((f"{oracle.recovered:.0%}", "with the best candidates", "what selection could reach at most"))
-    entries.append((f"{best.worst:+.3f}", "worst gain", best.worst_pair))
+    entries.append((f"{best.worst:+.3f}", "worst gain", arrow(best.worst_pair)))
     regret = crossed.regret(crossed.rule)
     if regret is not None:
         entries.append((f"{regret:.3f}", f"lost by {crossed.rule}", "to the best candidates, mean of all methods"))
@@ -139,7 +139,7 @@ def _scores(crossed: Crossed) -> Section:
         blocks += [main_map(crossed, method), main_map(crossed, method, "per_slice")]
     blocks += gain_maps(crossed) if crossed.adapting and crossed.pairs else []
     pairs = crossed.pairs
-    caption = f"All scores, beneath them the mean over slices; selection {crossed.rule}"
+    caption = f"All scores, pooled; beneath them the mean over slices; selection {crossed.rule}"
     blocks.append(pair_table(crossed, pairs, caption, collapsed=len(pairs) > _MANY_PAIRS))
     lead = (
         "No adaptation is what one does who does not think of another domain: the candidate is chosen on the source. "
@@ -176,7 +176,7 @@ def _small(crossed: Crossed) -> list[Section]:
     if not pairs:
         return []
     lead = "Without adaptation these are nearly as good as own labels, or better. A method can only do harm here."
-    table: DataTable = pair_table(crossed, pairs, f"Pairs with a gap under {SMALL_GAP}")
+    table: DataTable = pair_table(crossed, pairs, f"Pairs with a gap under {SMALL_GAP}, pooled; beneath per slice")
     return [Section("Pairs with little to recover", (table,), lead)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from anyscope.crossings.plan import FLOOR
 from anyscope.crossings.summary import MEASURES, ORACLE, SMALL_GAP, PairScore
@@ -57,9 +56,8 @@ def gain_maps(crossed: Crossed) -> tuple[HeatMap, ...]:
         shown = methods[start : start + _WIDEST_MAP]
         rows = []
         for pair in crossed.pairs:
-            low = crossed.floor(pair)
-            found = [crossed.score(pair, method) for method in shown]
-            cells = [None if one is None or low is None else gain_shade(one.mean - low.mean) for one in found]
+            gains = [crossed.gain(pair, method) for method in shown]
+            cells = [None if gain is None else gain_shade(gain) for gain in gains]
             rows.append((arrow(pair), tuple(cells)))
         caption = f"Gain of every method over no adaptation, {NAMES['pooled']}, selection {crossed.rule}"
         maps.append(HeatMap(caption, (("method", len(shown)),), shown, tuple(rows)))
@@ -106,28 +104,35 @@ def _share(value: float | None) -> Cell:
 
 
 def _gain(value: float, where: str) -> Cell:
-    return Cell(f"{value:+.3f}", value, where)
+    return Cell(f"{value:+.3f}", value, arrow(where))
 
 
 def regret_table(crossed: Crossed) -> DataTable:
-    """What each rule loses to the best candidate, for every method, pooled and per slice side by side."""
+    """What each rule loses to the best candidate, for every method, pooled and beneath it per slice."""
     methods = [method for method in crossed.methods if crossed.recovery(method) is not None]
     rules = sorted(crossed.rules, key=lambda rule: (crossed.regret(rule) is None, crossed.regret(rule) or 0.0))
-    rows: list[tuple[str | float | Cell | None, ...]] = []
-    for rule in rules:
-        row: list[str | float | Cell | None] = [f"{rule} (default)" if rule == crossed.rule else rule]
-        row += [_regret(crossed.regret(rule, measure)) for measure in MEASURES]
-        for method in methods:
-            pooled, sliced = (crossed.recovery(method, measure, rule) for measure in MEASURES)
-            note = "" if sliced is None else f"{sliced.regret:.3f} per slice"
-            row.append(_DASH if pooled is None else replace(_regret(pooled.regret), note=note))
-        rows.append(tuple(row))
-    caption = "By how much the candidate that each rule takes is worse than the best one, mean over pairs and seeds"
-    return DataTable(caption, ("Rule", "All, pooled", "All, per slice", *methods), tuple(rows))
+    rows: list[tuple[str | float | Cell | None, ...]] = [
+        ("all methods", *(_regrets(crossed.regret(rule), crossed.regret(rule, "per_slice")) for rule in rules))
+    ]
+    for method in methods:
+        found = [[crossed.recovery(method, measure, rule) for measure in MEASURES] for rule in rules]
+        cells = [_regrets(*(None if one is None else one.regret for one in pair)) for pair in found]
+        rows.append((method, *cells))
+    caption = (
+        "By how much the candidate that each rule takes is worse than the best one, mean over pairs and seeds, pooled; "
+        "beneath it per slice"
+    )
+    columns = (f"{rule} (default)" if rule == crossed.rule else rule for rule in rules)
+    return DataTable(caption, ("Method", *columns), tuple(rows))
 
 
-def _regret(value: float | None) -> Cell:
-    return _DASH if value is None else Cell(f"{value:.3f}", value)
+def _regrets(pooled: float | None, sliced: float | None) -> Cell:
+    return _DASH if pooled is None else Cell(f"{pooled:.3f}", pooled, "" if sliced is None else f"{sliced:.3f}")
+
+
+def _breakable(method: str) -> str:
+    """A method with places where its name may be broken."""
+    return method.replace("+", "+\N{ZERO WIDTH SPACE}")
 
 
 def pair_table(crossed: Crossed, pairs: Sequence[Pair], caption: str, collapsed: bool = False) -> DataTable:
@@ -141,14 +146,15 @@ def pair_table(crossed: Crossed, pairs: Sequence[Pair], caption: str, collapsed:
         row.append(_both(crossed.ceiling(pair[1]), crossed.ceiling(pair[1], "per_slice")))
         row.append(_DASH if gap is None else Cell(f"{gap:.3f}", gap))
         rows.append(tuple(row))
-    return DataTable(caption, ("Pair", "No adaptation", *crossed.adapting, "Own labels", "Gap"), tuple(rows), collapsed)
+    columns = ("Pair", "No adaptation", *map(_breakable, crossed.adapting), "Own labels", "Gap")
+    return DataTable(caption, columns, tuple(rows), collapsed)
 
 
 def _both(pooled: PairScore | None, sliced: PairScore | None) -> Cell:
     if pooled is None:
         return _DASH
     spread = "" if pooled.deviation is None else f" ± {pooled.deviation:.3f}"
-    return Cell(f"{pooled.mean:.3f}{spread}", pooled.mean, "" if sliced is None else f"{sliced.mean:.3f} per slice")
+    return Cell(f"{pooled.mean:.3f}{spread}", pooled.mean, "" if sliced is None else f"{sliced.mean:.3f}")
 
 
 def small_pairs(crossed: Crossed) -> tuple[Pair, ...]:

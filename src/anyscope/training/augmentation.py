@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anyscope.datasets.patches import Patch
-from anyscope.training.settings import AugmentationSettings
+from anyscope.training.settings import AppearanceSettings, AugmentationSettings
 
 _ELASTIC_NODES = 6
 """Control points per axis of the elastic displacement."""
@@ -36,8 +36,21 @@ def augment(patch: Patch, size: int, settings: AugmentationSettings, random: np.
         random: The generator of all draws.
     """
     patch = _geometry(patch, size, settings, random)
-    image = _noise(_intensity(patch.image, settings, random), settings, random)
+    image = vary_appearance(patch.image, settings, random)
     return Patch(np.ascontiguousarray(image, dtype=np.float32), patch.labels, patch.valid)
+
+
+def vary_appearance(
+    image: NDArray[np.float32], settings: AppearanceSettings, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Other grey levels, blur and noise at the same places.
+
+    Args:
+        image: (C, y, x) in 0..1.
+        settings: What is varied, and how far.
+        random: The generator of all draws.
+    """
+    return _noise(_intensity(image, settings, random), settings, random)
 
 
 def centre(patch: Patch, size: int) -> Patch:
@@ -100,7 +113,7 @@ def _warp(patch: Patch, size: int, angle: float, zoom: float, bend: NDArray[np.f
 
 
 def _intensity(
-    image: NDArray[np.float32], settings: AugmentationSettings, random: np.random.Generator
+    image: NDArray[np.float32], settings: AppearanceSettings, random: np.random.Generator
 ) -> NDArray[np.float32]:
     gamma = np.exp(random.uniform(-1, 1) * np.log(settings.gamma))
     gain = 1 + random.uniform(-1, 1) * settings.contrast
@@ -112,7 +125,7 @@ def _intensity(
 
 
 def _noise(
-    image: NDArray[np.float32], settings: AugmentationSettings, random: np.random.Generator
+    image: NDArray[np.float32], settings: AppearanceSettings, random: np.random.Generator
 ) -> NDArray[np.float32]:
     sigma_px = random.uniform(0, settings.blur_px)
     sigma = random.uniform(0, settings.noise)

@@ -17,14 +17,10 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class AugmentationSettings(_Settings):
-    """How patches are varied. Geometry first, then intensity, then noise; each is drawn for each patch.
+class AppearanceSettings(_Settings):
+    """How the grey levels of patches are varied; every strength is drawn for each patch.
 
     Args:
-        flips: Mirror in y and x and turn by quarters.
-        angle_degrees: Largest rotation either way, 0..180.
-        scale: Largest zoom either way, as a factor of 1 and above.
-        elastic_px: Standard deviation of the elastic displacement in pixels.
         contrast: Largest change of contrast either way, 0..1.
         brightness: Largest change of brightness either way, in image units (0..1).
         gamma: Largest gamma either way, as a factor of 1 and above.
@@ -32,15 +28,28 @@ class AugmentationSettings(_Settings):
         blur_px: Largest sigma of a Gaussian blur.
     """
 
-    flips: bool = True
-    angle_degrees: float = Field(15.0, ge=0, le=180)
-    scale: float = Field(1.25, ge=1, le=4)
-    elastic_px: float = Field(2.0, ge=0, le=50)
     contrast: float = Field(0.25, ge=0, lt=1)
     brightness: float = Field(0.1, ge=0, le=1)
     gamma: float = Field(1.3, ge=1, le=5)
     noise: float = Field(0.03, ge=0, le=1)
     blur_px: float = Field(0.7, ge=0, le=10)
+
+
+class AugmentationSettings(AppearanceSettings):
+    """How patches are varied. Geometry first, then intensity, then noise; each is drawn for each patch.
+
+    Args:
+        flips: Mirror in y and x and turn by quarters.
+        angle_degrees: Largest rotation either way, 0..180.
+        scale: Largest zoom either way, as a factor of 1 and above.
+        elastic_px: Standard deviation of the elastic displacement in pixels.
+        contrast, brightness, gamma, noise, blur_px: See :class:`AppearanceSettings`.
+    """
+
+    flips: bool = True
+    angle_degrees: float = Field(15.0, ge=0, le=180)
+    scale: float = Field(1.25, ge=1, le=4)
+    elastic_px: float = Field(2.0, ge=0, le=50)
 
 
 class TrainSettings(_Settings):

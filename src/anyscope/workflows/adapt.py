@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anyscope.adaptation.begin import TargetPart, begin, read_domains
+from anyscope.adaptation.begin import SOURCE_ZOOM, TargetPart, begin, read_domains
 from anyscope.adaptation.comparison import compare_domains
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.runner import Adapted, carry_out
@@ -97,10 +97,14 @@ def adapt(
     labelled, unlabelled = open_dataset(source, source_read), open_dataset(target, target_read, labels=False)
     domains = read_domains(labelled, unlabelled, target_part, target_labels, target_read)
     segmenter, settings = begin(labelled, domains, adapt_settings(method or NONE, profile, **(given or {})), init)
+<<<<<<< HEAD
     reference = _reference(domains, segmenter.spec)
     comparison = compare_domains(
         domains.source.without_labels(), domains.target, segmenter.spec, segmenter.spec.input.zoom, reference
     )
+=======
+    comparison = compare_domains(domains.source.without_labels(), domains.target, segmenter.spec, settings.train.zoom)
+>>>>>>> main
     if method is None:
         chosen_method = comparison.proposal().chain
         segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **(given or {})), init)
@@ -189,6 +193,7 @@ def _finished(adapted: Adapted, source: Dataset, target: Dataset, settings: Adap
         "selection": settings.selection,
         "epoch": None if learned is None else learned.choices[adapted.rule].epoch,
         "seed": settings.train.seed,
+        SOURCE_ZOOM: settings.train.zoom,
         "before": dict(segmenter.spec.provenance),
     }
     segmenter.spec = segmenter.spec.model_copy(update={"provenance": provenance})

@@ -12,9 +12,9 @@ import torch
 
 from anyscope.adaptation.style.losses import TEMPERATURE, looks_real, multilayer_nce, tells_apart
 from anyscope.adaptation.style.schedule import linear_decay, make_adam, set_learning_rate
-from anyscope.models.nets.discriminators import DiscriminatorArguments, PatchDiscriminator
 from anyscope.models.nets.generators import ResnetGenerator
 from anyscope.models.nets.patch_embedding import PatchEmbedding, draw_places
+from anyscope.models.nets.patchgan import DiscriminatorArguments, PatchDiscriminator
 from anyscope.seeding import derive_seed, torch_generator
 from anyscope.training.course import Course, Losses, Stateful, Values
 

@@ -15,7 +15,7 @@ from anyscope.adaptation.style.buffer import ImageBuffer
 from anyscope.adaptation.style.cut import Images
 from anyscope.adaptation.style.losses import cycle_loss, looks_real, tells_apart
 from anyscope.adaptation.style.schedule import linear_decay, make_adam, set_learning_rate
-from anyscope.models.nets.discriminators import DiscriminatorArguments, PatchDiscriminator
+from anyscope.models.nets.patchgan import DiscriminatorArguments, PatchDiscriminator
 from anyscope.seeding import derive_seed, torch_generator
 from anyscope.training.course import Course, Losses, Stateful, Values
 

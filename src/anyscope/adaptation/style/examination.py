@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,9 @@ def pictures_file(folder: Path, epoch: int) -> Path:
 
 
 def read_findings(folder: Path) -> dict[str, Any]:
-    """The findings of all epochs that were examined, by epoch."""
+    """What was found: ``epochs``, numbers and alarms of each that was examined, and ``alarms``, the whole in lines."""
     path = folder / FINDINGS
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"epochs": {}}
     return found
 
 
@@ -111,7 +112,21 @@ def _eight_bits(images: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _record(path: Path, epoch: int, found: Examination) -> None:
-    known = read_findings(path.parent)
-    known[str(epoch)] = found.to_document()
-    ordered = {key: known[key] for key in sorted(known, key=int)}
-    write_text(path, json.dumps(ordered, indent=2) + "\n")
+    epochs = read_findings(path.parent)["epochs"]
+    epochs[str(epoch)] = found.to_document()
+    ordered = {key: epochs[key] for key in sorted(epochs, key=int)}
+    document = {"alarms": _summary(ordered), "epochs": ordered}
+    write_text(path, json.dumps(document, indent=2) + "\n")
+
+
+def _summary(epochs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for each kind of alarm: in which epochs there was one, and how the last of them reads."""
+    raised: dict[str, list[str]] = {}
+    for epoch, document in epochs.items():
+        for name in document["alarms"]:
+            raised.setdefault(name, []).append(epoch)
+    return [
+        f"epoch{'s' if len(where) > 1 else ''} {', '.join(where)} of {len(epochs)} examined:"
+        f" {epochs[where[-1]]['alarms'][name]}"
+        for name, where in raised.items()
+    ]

@@ -193,24 +193,25 @@ class Examination:
     structure: Structure
     foreground: Foreground
 
-    def alarms(self) -> list[str]:
-        """What gives reason to distrust it, one line each, with the threshold."""
+    def alarms(self) -> dict[str, str]:
+        """What gives reason to distrust it: by the number that does, one line with its threshold."""
         s, f = self.structure, self.foreground
         found = [
-            (s.invented > MOST_INVENTED, f"structure was invented on {s.invented:.1%} of the area"
+            ("invented", s.invented > MOST_INVENTED, f"structure was invented on {s.invented:.1%} of the area"
              f" (alarm above {MOST_INVENTED:.0%})"),
-            (s.lost > MOST_LOST, f"structure was lost on {s.lost:.1%} of the area (alarm above {MOST_LOST:.0%})"),
-            (f.after > MOST_FOREGROUND * max(f.before, f.source),
+            ("lost", s.lost > MOST_LOST, f"structure was lost on {s.lost:.1%} of the area"
+             f" (alarm above {MOST_LOST:.0%})"),
+            ("foreground", f.after > MOST_FOREGROUND * max(f.before, f.source),
              f"{f.after:.1%} is predicted as foreground, {f.before:.1%} before translation and {f.source:.1%} in the"
              f" source's labels (alarm above {MOST_FOREGROUND:g} times the larger)"),
-            (f.after < LEAST_FOREGROUND * f.source,
+            ("foreground", f.after < LEAST_FOREGROUND * f.source,
              f"only {f.after:.1%} is predicted as foreground, {f.source:.1%} in the source's labels"
              f" (alarm below {LEAST_FOREGROUND:g} times as much)"),
-            (f.on_invented > MOST_FOREGROUND_INVENTED,
+            ("on_invented", f.on_invented > MOST_FOREGROUND_INVENTED,
              f"{f.on_invented:.0%} of the predicted foreground stands on invented structure"
              f" (alarm above {MOST_FOREGROUND_INVENTED:.0%})"),
         ]  # fmt: skip
-        return [text for alarming, text in found if alarming]
+        return {name: text for name, alarming, text in found if alarming}
 
     def to_document(self) -> dict[str, object]:
         """Numbers and alarms as plain data for JSON."""

@@ -31,10 +31,14 @@ class Translation(Step):
     translator of strength 0), so that a translation that does harm need not be taken. Pictures of each candidate and a
     check for hallucinated contents are kept in the folder of the step.
 
+    The profile ``fast`` is too short for a faithful style: it moves grey levels and sharpness, and what it does to
+    predictions varies from epoch to epoch.
+
     Args:
         blocks, filters: Of the generator; ``filters`` of the discriminator too.
-        antialias: Anti-aliased resampling in both.
-        residual: The generator adds to its input, and begins as the identity nearly; not in the publications.
+        antialias: Anti-aliased resampling in both networks, at twice the time.
+        residual: The generator adds to its input and begins as the identity, nearly; not in the publications. It is
+            slow to leave the identity: some hundred steps change next to nothing.
         patch_px, batch: What a step learns from, of each domain.
         flips: Mirror patches and turn them by quarters.
         constant_epochs, decaying_epochs: Epochs at the full learning rate, and on its way down.
@@ -46,15 +50,15 @@ class Translation(Step):
 
     blocks: Annotated[int, Field(ge=0, le=64)] = 3
     filters: Annotated[int, Field(ge=1, le=512)] = 16
-    antialias: bool = True
-    residual: bool = True
+    antialias: bool = False
+    residual: bool = False
     patch_px: Annotated[int, Field(ge=32, le=4096)] = 96
     batch: _Positive = 1
     flips: bool = True
     constant_epochs: Annotated[int, Field(ge=0)] = 4
     decaying_epochs: Annotated[int, Field(ge=0)] = 4
     steps_per_epoch: _Positive | None = 50
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
 
     initialisation: ClassVar[Initialisation]
 
@@ -121,7 +125,7 @@ class Translation(Step):
         return -(-max(planes) // self.batch)
 
 
-class Style(Translation):
+class CUT(Translation):
     """CUT: what a patch of the target shows must be found again at the same place of its translation.
 
     The profile ``paper`` is that of Franco-Barranco et al. 2022 with the defaults of CUT's authors: 9 blocks, 64
@@ -142,11 +146,11 @@ class Style(Translation):
     initialisation: ClassVar[Initialisation] = "xavier"
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "best": {
-            "blocks": 6, "filters": 48, "patch_px": 256, "batch": 4,
+            "blocks": 6, "filters": 48, "antialias": True, "patch_px": 256, "batch": 4,
             "constant_epochs": 20, "decaying_epochs": 20, "steps_per_epoch": 500, "learning_rate": 2e-4,
         },
         "paper": {
-            "blocks": 9, "filters": 64, "residual": False, "patch_px": 512, "batch": 1, "lambda_nce": 1.0,
+            "blocks": 9, "filters": 64, "antialias": True, "patch_px": 512, "batch": 1, "lambda_nce": 1.0,
             "constant_epochs": 200, "decaying_epochs": 200, "steps_per_epoch": None, "learning_rate": 2e-4,
         },
     }  # fmt: skip
@@ -192,11 +196,11 @@ class CycleGAN(Translation):
     initialisation: ClassVar[Initialisation] = "normal"
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "best": {
-            "blocks": 6, "filters": 48, "patch_px": 256, "batch": 4,
+            "blocks": 6, "filters": 48, "antialias": True, "patch_px": 256, "batch": 4,
             "constant_epochs": 20, "decaying_epochs": 20, "steps_per_epoch": 500, "learning_rate": 2e-4,
         },
         "paper": {
-            "blocks": 9, "filters": 64, "residual": False, "antialias": False, "patch_px": 256, "batch": 1,
+            "blocks": 9, "filters": 64, "patch_px": 256, "batch": 1,
             "constant_epochs": 100, "decaying_epochs": 100, "steps_per_epoch": None, "learning_rate": 2e-4,
         },
     }  # fmt: skip

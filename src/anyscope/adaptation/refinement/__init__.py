@@ -1,0 +1,1 @@
+"""Refinements: a trained segmenter goes on with images of the target."""
