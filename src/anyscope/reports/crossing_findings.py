@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from anyscope.crossings.plan import CEILING, FLOOR
@@ -26,6 +26,7 @@ class Crossed:
         data: Names of the datasets.
         rule: The selection rule that methods were to be used with.
         rules: All selection rules, without the oracle.
+        gains: Gain over the floor by source, target, method and measure, between trainings of the same seed.
     """
 
     summary: Summary
@@ -33,6 +34,7 @@ class Crossed:
     data: tuple[str, ...]
     rule: str
     rules: tuple[str, ...]
+    gains: Mapping[tuple[str, str, str, str], float] = field(default_factory=dict)
 
     def score(self, pair: Pair, method: str, measure: str = "pooled", rule: str | None = None) -> PairScore | None:
         """A score, by the default rule where none is given; None where it is not there."""
@@ -83,11 +85,8 @@ class Crossed:
         return None if low is None or high is None else high.mean - low.mean
 
     def gain(self, pair: Pair, method: str, measure: str = "pooled") -> float | None:
-        """What a method adds to the floor; None where one of them is not there, or of other seeds."""
-        found, low = self.score(pair, method, measure), self.floor(pair, measure)
-        if found is None or low is None or found.seeds != low.seeds:
-            return None
-        return found.mean - low.mean
+        """What a method adds to the floor, mean over the seeds that both have; None where there is none."""
+        return self.gains.get((*pair, method, measure))
 
     def harmed(self, method: str, measure: str = "pooled") -> list[tuple[Pair, float]]:
         """Pairs that a method makes worse by more than :data:`HARM`, the worst first."""

@@ -97,14 +97,11 @@ def adapt(
     labelled, unlabelled = open_dataset(source, source_read), open_dataset(target, target_read, labels=False)
     domains = read_domains(labelled, unlabelled, target_part, target_labels, target_read)
     segmenter, settings = begin(labelled, domains, adapt_settings(method or NONE, profile, **(given or {})), init)
-<<<<<<< HEAD
-    reference = _reference(domains, segmenter.spec)
+    source_zoom = settings.train.zoom
+    reference = _reference(domains, segmenter.spec, source_zoom)
     comparison = compare_domains(
-        domains.source.without_labels(), domains.target, segmenter.spec, segmenter.spec.input.zoom, reference
+        domains.source.without_labels(), domains.target, segmenter.spec, source_zoom, reference
     )
-=======
-    comparison = compare_domains(domains.source.without_labels(), domains.target, segmenter.spec, settings.train.zoom)
->>>>>>> main
     if method is None:
         chosen_method = comparison.proposal().chain
         segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **(given or {})), init)
@@ -150,10 +147,10 @@ def adapt(
     return _result(out)
 
 
-def _reference(domains: Domains, spec: SegmenterSpec) -> Traits:
+def _reference(domains: Domains, spec: SegmenterSpec, zoom: float) -> Traits:
     """Traits of the labels of the source, as candidates are judged by them."""
     cuts = Cuts().for_domains(domains.source.regions, domains.target.regions)
-    labels, valid = read_labels_only(domains.source.regions, spec, spec.input.zoom, cuts)
+    labels, valid = read_labels_only(domains.source.regions, spec, zoom, cuts)
     return measure_traits(labels, spec.task, valid=valid)
 
 

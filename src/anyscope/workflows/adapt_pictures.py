@@ -157,7 +157,7 @@ def _matched(domains: Domains, settings: AdaptSettings, spec: SegmenterSpec) -> 
     step = steps.get(Histogram.name)
     if not isinstance(step, Histogram):
         return None
-    of_source = region_histograms(domains.source.without_labels(), spec, spec.input.zoom)
+    of_source = region_histograms(domains.source.without_labels(), spec, settings.train.zoom)
     of_target = mean_histogram(region_histograms(domains.target, spec, spec.input.zoom))
     if step.direction == "source-to-target":
         moved = sum(_moved(counts, matching_table(counts, of_target)) for counts in of_source)

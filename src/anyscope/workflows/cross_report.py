@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from anyscope.adaptation.selection import RULES
 from anyscope.adaptation.settings import adapt_settings
 from anyscope.crossings.plan import CEILING, FLOOR, KEY
-from anyscope.crossings.summary import results_of, summarise
+from anyscope.crossings.summary import FLOOR_RULE, MEASURES, Results, results_of, score_by, summarise
 from anyscope.errors import Incomplete
 from anyscope.reports.crossing_findings import Crossed
 from anyscope.reports.crossing_report import CrossingReport, crossing_report
@@ -50,7 +51,7 @@ def cross_report(folder: Path, methods: Sequence[str] | None = None, seeds: Sequ
     page = crossing_report(
         CrossingReport(
             title=f"Crossing {len(data)} datasets: {_listed(data)}",
-            crossed=Crossed(summary, methods, data, rule, tuple(RULES)),
+            crossed=Crossed(summary, methods, data, rule, tuple(RULES), gains(results, rule)),
             seeds=len(seeds),
             failures=[Cell(cell.key, None, _short(cell.failure, settings, folder)) for cell in failures],
             left=max(0, wanted - len(results) - len(failures)),
@@ -64,6 +65,22 @@ def cross_report(folder: Path, methods: Sequence[str] | None = None, seeds: Sequ
     path = folder / "report.html"
     write_text(path, page)
     return path
+
+
+def gains(results: Results, rule: str) -> dict[tuple[str, str, str, str], float]:
+    """Mean gain of every method over the floor, by source, target, method and measure.
+
+    Args:
+        results: Results by cell.
+        rule: The selection rule of the methods; the floor is chosen on source validation.
+    """
+    found: dict[tuple[str, str, str, str], list[float]] = {}
+    for cell, result in results.items():
+        floor = results.get(cell._replace(method=FLOOR))
+        for measure in MEASURES if floor is not None else ():
+            gain = score_by(result, rule, measure) - score_by(floor, FLOOR_RULE, measure)
+            found.setdefault((cell.source, cell.target, cell.method, measure), []).append(gain)
+    return {key: statistics.fmean(values) for key, values in found.items()}
 
 
 def _methods(names: Iterable[str]) -> list[str]:
