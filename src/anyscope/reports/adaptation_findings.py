@@ -64,7 +64,7 @@ def what_was_done(document: Mapping[str, Any], steps: Sequence[StepView], few: b
     )
 
 
-def verdict(document: Mapping[str, Any], steps: Sequence[StepView]) -> Verdict:
+def verdict(document: Mapping[str, Any], steps: Sequence[StepView], compared: bool = False) -> Verdict:
     """The recommendation of an adaptation.
 
     It rests on what predictions look like, and on labels of the source alone.
@@ -72,6 +72,7 @@ def verdict(document: Mapping[str, Any], steps: Sequence[StepView]) -> Verdict:
     Args:
         document: What ``adaptation.json`` holds.
         steps: Its steps.
+        compared: Whether pictures before and after are shown.
     """
     step, target = learned(steps), document["target"]
     if step is None or step.chosen is None or step.choice is None:
@@ -79,7 +80,7 @@ def verdict(document: Mapping[str, Any], steps: Sequence[StepView]) -> Verdict:
             f"Use the network in segmenter/ for {target}. It is the one that was given: nothing was learned, so that "
             "nothing is known of how it does on these images."
         )
-        return Verdict("doubtful", sentence, checks=_checks(steps))
+        return Verdict("doubtful", sentence, checks=_checks(steps, compared))
     if step.choice.collapsed:
         sentence = (
             f"Do not use this network for {target}: the predictions of every candidate have collapsed. Start again "
@@ -99,7 +100,7 @@ def verdict(document: Mapping[str, Any], steps: Sequence[StepView]) -> Verdict:
             f"Use the network in segmenter/ for {target} ({which}). Nothing speaks against it; only labels could say "
             "more, so look at the pictures first."
         )
-        return Verdict("plausible", sentence, (), tuple(support), _checks(steps))
+        return Verdict("plausible", sentence, (), tuple(support), _checks(steps, compared))
     if len(doubts) == 1:
         sentence = f"Use the network in segmenter/ for {target} with care ({which}). One thing speaks against it: "
         sentence += f"{doubts[0][0].lower()}{doubts[0][1:]}"
@@ -108,7 +109,7 @@ def verdict(document: Mapping[str, Any], steps: Sequence[StepView]) -> Verdict:
             f"Use the network in segmenter/ for {target} only after you have looked at what it does ({which}): "
             f"{len(doubts)} things speak against it."
         )
-    return Verdict("doubtful", sentence, tuple(doubts), tuple(support), _checks(steps))
+    return Verdict("doubtful", sentence, tuple(doubts), tuple(support), _checks(steps, compared))
 
 
 Finding = tuple[str, str]
@@ -185,10 +186,12 @@ def _translation(steps: Sequence[StepView]) -> Finding:
     return "", ""
 
 
-def _checks(steps: Sequence[StepView]) -> tuple[str, ...]:
+def _checks(steps: Sequence[StepView], compared: bool) -> tuple[str, ...]:
     found = [
         "Before and after: what is only orange is new; is it there in the image? What is only blue is gone; was it "
-        "there?",
+        "there?"
+        if compared
+        else "A few images of the target: is there an object within each outline, and an outline around each object?",
         "Object borders at full size: do outlines follow what you see, or run beside it?",
         "An image without any object, and one of poor quality: does the network invent something?",
     ]

@@ -85,7 +85,7 @@ def adaptation_report(report: AdaptationReport) -> str:
 
 def adaptation_page(report: AdaptationReport) -> Page:
     """The report of an adaptation as a page, to which sections can be added."""
-    found = verdict(report.document, report.steps)
+    found = verdict(report.document, report.steps, _compared(report.pictures))
     top: tuple[Block, ...] = (
         *adaptation_alarms(report.document, report.steps),
         *alarms_of(report.notes),
@@ -167,7 +167,7 @@ def _scenes(report: AdaptationReport) -> list[Section]:
         return []
     scenes = pictures.scenes
     lead = "A fixed choice of places, made without looking at what is there. No label of the target was read."
-    if not pictures.before or unchanged(scenes):
+    if not _compared(pictures):
         note = "" if not pictures.before else "Nothing was changed after the training: before and after are the same."
         items = tuple(scene_item(replace(scene, before=None), report.task) for scene in scenes)
         return [Section("What it finds in the target", (Gallery("", items, FOUND, note, compact=True),), lead)]
@@ -176,6 +176,11 @@ def _scenes(report: AdaptationReport) -> list[Section]:
         note += " What was done ahead of the training is in both."
     items = tuple(scene_item(scene, report.task) for scene in scenes)
     return [Section("Before and after", (Gallery("", items, LEGEND, note, compact=True),), lead)]
+
+
+def _compared(pictures: AdaptationPictures) -> bool:
+    """Whether there is a before and an after that differ."""
+    return bool(pictures.scenes and pictures.before) and not unchanged(pictures.scenes)
 
 
 def _scale(steps: Sequence[StepView]) -> list[Section]:

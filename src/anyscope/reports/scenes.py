@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ class AdaptationPictures:
             BadInput: It is no such file.
         """
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 sizes = [float(size) for size in found["pixel_nm"]]
                 scenes = tuple(
                     Scene(
@@ -101,7 +102,7 @@ class AdaptationPictures:
                 levels = {name: found[f"levels_{name}"].astype(np.float64) for name in LEVELS
                           if f"levels_{name}" in found}  # fmt: skip
                 before, matched = map(str, found["words"])
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
             raise BadInput(path, f"cannot be read: {error}", "pictures that 'anyscope adapt' kept") from None
         return cls(scenes, levels, before, matched)
 

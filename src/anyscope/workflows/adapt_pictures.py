@@ -84,7 +84,7 @@ def _before(
 ) -> tuple[Segmenter | None, str]:
     """The network before it was shown the target, at the nominal scale, and what it is in words."""
     if init is not None:
-        return load_segmenter(init).to(device), f"the network that was given ({Path(init).name}), at the nominal scale"
+        return load_segmenter(init).to(device), f"the network that was given ({Path(init).name}), as it was"
     for step in adapted.steps:
         if step.stage == "training" and step.choices:
             choice = step.choices[adapted.rule]

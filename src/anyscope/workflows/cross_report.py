@@ -77,7 +77,9 @@ def gains(results: Results, rule: str) -> dict[tuple[str, str, str, str], float]
     found: dict[tuple[str, str, str, str], list[float]] = {}
     for cell, result in results.items():
         floor = results.get(cell._replace(method=FLOOR))
-        for measure in MEASURES if floor is not None else ():
+        if floor is None:
+            continue
+        for measure in MEASURES:
             gain = score_by(result, rule, measure) - score_by(floor, FLOOR_RULE, measure)
             found.setdefault((cell.source, cell.target, cell.method, measure), []).append(gain)
     return {key: statistics.fmean(values) for key, values in found.items()}
