@@ -6,6 +6,9 @@ from anyscope.crossings.summary import ORACLE
 from anyscope.reports.crossing_findings import HARM, Crossed, arrow
 from anyscope.reports.drawing import INK, MUTED, SERIES, Plot, clean, panel, style, svg
 
+_LONGEST = 36
+"""Characters of a name in a figure."""
+
 
 def recovery_plot(crossed: Crossed) -> Plot | None:
     """A bar for each method with what it recovers, a line to what the best candidates would; None without any."""
@@ -57,7 +60,7 @@ def gain_plot(crossed: Crossed) -> Plot | None:
                       markeredgewidth=0)  # fmt: skip
             axes.plot(gains[worst], place, "o", color=SERIES[1] if bad else SERIES[0], markersize=9,
                       markerfacecolor="none", markeredgewidth=1.8)  # fmt: skip
-            axes.annotate(clean(arrow(worst)), (gains[worst], place), (0, 9), "data", "offset points",
+            axes.annotate(_short(arrow(worst)), (gains[worst], place), (0, 9), "data", "offset points",
                           ha="left" if gains[worst] < 0.1 else "center", fontsize=9, color=MUTED)  # fmt: skip
             words.append(f"{method} {gains[worst]:+.3f} at worst ({arrow(worst)})")
         axes.axvline(0, color=MUTED, linewidth=1)
@@ -65,9 +68,14 @@ def gain_plot(crossed: Crossed) -> Plot | None:
         return Plot(svg(figure), f"Gain over no adaptation, pooled: {'; '.join(words)}.")
 
 
+def _short(name: str) -> str:
+    """A name that leaves room for the figure."""
+    return clean(name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}")
+
+
 def _methods(axes: object, methods: tuple[str, ...]) -> None:
     from matplotlib.axes import Axes
 
     assert isinstance(axes, Axes)
-    axes.set_yticks(range(len(methods)), [clean(method) for method in methods])
+    axes.set_yticks(range(len(methods)), [_short(method) for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.75)

@@ -9,7 +9,7 @@ from anyscope.crossings.summary import MEASURES, ORACLE, SMALL_GAP, PairScore
 from anyscope.reports.blocks import Cell, DataTable, HeatMap, Shade
 from anyscope.reports.crossing_findings import HARM, Crossed, Pair, arrow
 from anyscope.reports.numbers import MISSING
-from anyscope.reports.shading import shade
+from anyscope.reports.shading import ink_on, shade
 from anyscope.running.ledger import Cell as LedgerCell
 
 NAMES = {"pooled": "pooled over all pixels", "per_slice": "mean over slices"}
@@ -70,7 +70,7 @@ def gain_shade(gain: float) -> Shade:
     full = (0, 90, 150) if gain > 0 else (200, 80, 0)
     red, green, blue = (round(250 + (part - 250) * strength) for part in full)
     text = f"{gain:+.2f}".replace("-", "\N{MINUS SIGN}")
-    return Shade(text, f"#{red:02x}{green:02x}{blue:02x}", "#ffffff" if strength > 0.75 and gain > 0 else "#000000")
+    return Shade(text, f"#{red:02x}{green:02x}{blue:02x}", ink_on(red, green, blue))
 
 
 def recovery_table(crossed: Crossed) -> DataTable:

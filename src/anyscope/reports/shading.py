@@ -18,8 +18,12 @@ def shade(value: float) -> Shade | None:
     from matplotlib import colormaps
 
     red, green, blue = (round(255 * float(part)) for part in colormaps["viridis"](float(np.clip(value, 0, 1)))[:3])
+    return Shade(f"{value:.2f}", f"#{red:02x}{green:02x}{blue:02x}", ink_on(red, green, blue))
+
+
+def ink_on(red: int, green: int, blue: int) -> str:
+    """Black or white, whichever stands out more on a colour of 0..255 (WCAG 2)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
               for part in (red / 255, green / 255, blue / 255)]  # fmt: skip
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    ink = "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
-    return Shade(f"{value:.2f}", f"#{red:02x}{green:02x}{blue:02x}", ink)
+    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
