@@ -182,8 +182,8 @@ def statistics_after(beginning):
 
     def run(**changes):
         work = beginning(f"{changes}/refinement".replace("'", ""))
-        short(MeanTeacher, learning_rate=1e-12, decay=1e-6, **changes).run(work)
-        return stored(work)[3]["net.down.0.1.running_mean"]
+        short(MeanTeacher, epochs=1, learning_rate=1e-12, decay=1e-6, **changes).run(work)
+        return stored(work)[1]["net.down.0.1.running_mean"]
 
     return run
 
@@ -254,7 +254,7 @@ def test_views_share_the_weight_of_the_target(beginning):
 def test_the_teacher_learns_to_say_the_same_of_varied_images(kind, trained_work):
     """On patches that it was not trained on, hard and soft labels alike; the source is not forgotten meanwhile."""
     work = trained_work
-    kind(epochs=1, steps_per_epoch=25, batch=4, learning_rate=2e-3).run(work)
+    kind(epochs=1, steps_per_epoch=20, batch=4, learning_rate=2e-3).run(work)
     first, *_, last = stored(work).values()
     views = work.batch(
         target_views(replace(work, folder=work.folder / "elsewhere"), WeakView(), StrongView(), 1), 9, 24
