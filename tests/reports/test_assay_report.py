@@ -20,9 +20,10 @@ from anyscope.assay.tally import Tally
 from anyscope.reports.assay_alarms import assay_alarms, attack_doubts
 from anyscope.reports.assay_figures import attack_curves, model_styles, ranking_order, severity_curves, share_bars
 from anyscope.reports.assay_report import AssayPictures, AssayReport, assay_page, assay_report
-from anyscope.reports.assay_tables import attack_table, heat_maps, level_table, ranking_table, series_table, shade
+from anyscope.reports.assay_tables import attack_table, heat_maps, level_table, ranking_table, series_table
 from anyscope.reports.blocks import Cell as TableCell
 from anyscope.reports.blocks import DataTable
+from anyscope.reports.shading import shade
 from anyscope.reports.tiles import Strip, Tile, jpeg_uri, outline_path
 from anyscope.running.ledger import Cell
 

@@ -32,6 +32,20 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Points:
+    """A list of sentences with a heading.
+
+    Args:
+        title: Heading of the list.
+        points: Its sentences.
+    """
+
+    title: str
+    points: tuple[str, ...]
+    template: ClassVar[str] = "points.html"
+
+
+@dataclass(frozen=True)
 class KeyNumbers:
     """The few numbers a reader came for, set large: (value, what it is, remark)."""
 
@@ -138,12 +152,21 @@ class Plots:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images with what was predicted for them, and a legend of the colours: (colour, meaning)."""
+    """Images with what was predicted for them, and a legend of the colours: (colour, meaning).
+
+    Args:
+        title: Heading; empty for none.
+        items: The images.
+        legend: Colours and their meaning.
+        note: A remark above them.
+        compact: On a desk all views of an image side by side, however small.
+    """
 
     title: str
     items: tuple[GalleryItem, ...]
     legend: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    compact: bool = False
     template: ClassVar[str] = "gallery.html"
 
 

@@ -14,6 +14,8 @@ from anyscope.adaptation.comparison import compare_domains
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.runner import Adapted, carry_out
 from anyscope.adaptation.settings import NONE, AdaptSettings, adapt_settings
+from anyscope.adaptation.traits import Traits, measure_traits
+from anyscope.adaptation.views import Cuts, read_labels_only
 from anyscope.datasets import Dataset, open_dataset
 from anyscope.images import ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, save_segmenter
@@ -21,6 +23,8 @@ from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
+from anyscope.workflows.adapt_pictures import PICTURES, adaptation_pictures
+from anyscope.workflows.adapt_report import adapt_report
 
 DOCUMENT = "adaptation.json"
 
@@ -96,7 +100,11 @@ def adapt(
     given = dict(given or {})
     general = given if method is not None else {key: value for key, value in given.items() if key not in STEPS}
     segmenter, settings = begin(labelled, domains, adapt_settings(method or NONE, profile, **general), init)
-    comparison = compare_domains(domains.source.without_labels(), domains.target, segmenter.spec, settings.train.zoom)
+    source_zoom = settings.train.zoom
+    reference = _reference(domains, segmenter.spec, source_zoom)
+    comparison = compare_domains(
+        domains.source.without_labels(), domains.target, segmenter.spec, source_zoom, reference
+    )
     if method is None:
         chosen_method = comparison.proposal().chain
         segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **given), init)
@@ -123,19 +131,30 @@ def adapt(
         for reason in comparison.proposal().reasons:
             say(f"proposed: {reason}")
     _describe(labelled, unlabelled, domains, settings, segmenter.spec, chosen, trained=init is not None)
+    start = segmenter.spec
     with run.explain_interrupt():
         adapted = carry_out(domains, settings, segmenter, out / "steps", chosen, trained=init is not None)
+        adaptation_pictures(domains, settings, start, adapted, comparison, chosen, init).save(out / PICTURES)
         save_segmenter(_finished(adapted, labelled, unlabelled, settings), out / "segmenter", replace=True)
         document = describe(adapted, settings) | {
             "comparison": comparison.to_dict(),
             "differences": comparison.lines(),
+            "reference": reference.to_dict(),
             "source": labelled.root.resolve().name,
             "target": unlabelled.root.resolve().name,
             "target_images": len(domains.target),
         }
         write_text(out / DOCUMENT, json.dumps(document, indent=2) + "\n")
+        adapt_report(out)
         run.finish({"method": settings.title, "alarms": len(adapted.alarms)})
     return _result(out)
+
+
+def _reference(domains: Domains, spec: SegmenterSpec, zoom: float) -> Traits:
+    """Traits of the labels of the source, as candidates are judged by them."""
+    cuts = Cuts().for_domains(domains.source.regions, domains.target.regions)
+    labels, valid = read_labels_only(domains.source.regions, spec, zoom, cuts)
+    return measure_traits(labels, spec.task, valid=valid)
 
 
 def describe(adapted: Adapted, settings: AdaptSettings) -> dict[str, Any]:

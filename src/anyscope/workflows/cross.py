@@ -23,6 +23,7 @@ from anyscope.running.engines import Engine, choose_engine
 from anyscope.running.ledger import Ledger
 from anyscope.running.progress import progress, say
 from anyscope.running.run_folder import RunFolder
+from anyscope.workflows.cross_report import cross_report
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class CrossResult:
     """Where a crossing is, and what it says.
 
     Args:
-        out: Its folder, with ledger.sqlite, scores.csv, recovery.csv and summary.json.
+        out: Its folder, with ledger.sqlite, scores.csv, recovery.csv, summary.json and report.html.
         summary: Scores, recovered gaps, regrets.
         selection: The rule that the methods were to be used with.
         cells: Number of cells, trainings included.
@@ -40,6 +41,11 @@ class CrossResult:
     summary: Summary
     selection: str
     cells: int
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.out / "report.html"
 
 
 def cross(
@@ -108,6 +114,8 @@ def cross(
         failed = ledger.failures()
     summary = summarise(results, plan.methods, list(RULES))
     _write(out, summary)
+    if results:
+        cross_report(out, plan.methods, plan.numbers)
     selection = plan.settings(plan.methods[0], 0).selection
     result = CrossResult(out, summary, selection, number)
     left = number - len(results) - len(failed)

@@ -55,10 +55,11 @@ class _Plane(NamedTuple):
 
 
 def report(folder: Path | str) -> Path:
-    """Write ``report.html`` into the folder of a training run and return its path.
+    """Write ``report.html`` into the folder of a training, an assay, an adaptation or a crossing and return its path.
 
     Raises:
-        BadInput: The folder is not a training run.
+        BadInput: The folder is none of them, or an adaptation that has not ended.
+        Incomplete: An assay or a crossing of which nothing was measured.
     """
     folder = Path(folder)
     run = RunFolder.of(folder)
@@ -67,8 +68,17 @@ def report(folder: Path | str) -> Path:
         from anyscope.workflows.stress_report import stress_report
 
         return stress_report(folder)
+    if settings.get("verb") == "adapt":
+        from anyscope.workflows.adapt_report import adapt_report
+
+        return adapt_report(folder)
+    if settings.get("verb") == "cross":
+        from anyscope.workflows.cross_report import cross_report
+
+        return cross_report(folder)
     if settings.get("verb") != "train":
-        raise BadInput(folder, f"a run of {settings.get('verb', 'an unknown verb')!r}", "a run of 'anyscope train'")
+        expected = "a run of train, stress, adapt or cross"
+        raise BadInput(folder, f"a run of {settings.get('verb', 'an unknown verb')!r}", expected)
     spec = load_segmenter(folder).spec if (folder / "segmenter").is_dir() else None
     evaluation = _json(folder / "test" / "evaluation.json")
     finished = _json(folder / "finished.json") or {}
