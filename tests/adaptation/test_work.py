@@ -90,3 +90,9 @@ def test_frozen_parameters_stay_bit_for_bit(work):
     for key, value in work.segmenter.named_parameters():
         assert torch.equal(value, before[key]) == key.startswith("net.down")
         assert value.requires_grad
+
+
+def test_what_a_kill_left_half_written_is_no_candidate(work):
+    work.keep(3, work.segmenter)
+    (work.folder / "candidates" / ".00004.safetensors.4d69bd13.part.safetensors").write_bytes(b"half")
+    assert list(work.kept()) == [3]

@@ -130,7 +130,7 @@ class Work:
 
     def kept(self) -> dict[int, Path]:
         """The candidates by epoch."""
-        found = sorted((self.folder / CANDIDATES).glob("*.safetensors"))
+        found = sorted((self.folder / CANDIDATES).glob("[0-9]*.safetensors"))  # not what a kill left half written
         return {int(path.stem): path for path in found}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anyscope.adaptation.begin import SOURCE_ZOOM, TargetPart, begin, read_domains
+from anyscope.adaptation.catalog import STEPS
 from anyscope.adaptation.comparison import compare_domains
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.runner import Adapted, carry_out
@@ -96,7 +97,9 @@ def adapt(
     out = Path(out)
     labelled, unlabelled = open_dataset(source, source_read), open_dataset(target, target_read, labels=False)
     domains = read_domains(labelled, unlabelled, target_part, target_labels, target_read)
-    segmenter, settings = begin(labelled, domains, adapt_settings(method or NONE, profile, **(given or {})), init)
+    given = dict(given or {})
+    general = given if method is not None else {key: value for key, value in given.items() if key not in STEPS}
+    segmenter, settings = begin(labelled, domains, adapt_settings(method or NONE, profile, **general), init)
     source_zoom = settings.train.zoom
     reference = _reference(domains, segmenter.spec, source_zoom)
     comparison = compare_domains(
@@ -104,7 +107,7 @@ def adapt(
     )
     if method is None:
         chosen_method = comparison.proposal().chain
-        segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **(given or {})), init)
+        segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **given), init)
     for step in settings.chain(init is not None):
         step.check(segmenter.spec)
     plain = {

@@ -110,7 +110,7 @@ def test_deeper_statistics_of_adabn_are_those_of_normalised_maps(darkened):
 
 
 def test_tent_lowers_the_entropy_by_scales_and_offsets_alone(work):
-    Tent(epochs=3, steps=5, learning_rate=0.01).run(work)
+    Tent(epochs=3, steps_per_epoch=5, learning_rate=0.01).run(work)
     before, after = (load_file(work.kept()[epoch]) for epoch in (0, 3))
     layers = {name for name, layer in work.segmenter.named_modules() if isinstance(layer, nn.BatchNorm2d)}
     for key in before:
@@ -131,7 +131,7 @@ def test_tent_lowers_the_entropy_by_scales_and_offsets_alone(work):
 
 
 def test_tent_keeps_running_statistics_of_the_target(work):
-    Tent(epochs=1, steps=60, batch=2, learning_rate=1e-9).run(work)
+    Tent(epochs=1, steps_per_epoch=60, batch=2, learning_rate=1e-9).run(work)
     after = load_file(work.kept()[1])
     maps = first_maps(work, 120)
     assert after[f"{FIRST}running_mean"].numpy() == pytest.approx(maps.mean(1), abs=0.3 * float(maps.std()))

@@ -20,8 +20,8 @@ from anyscope.models.segmenter import Segmenter
 from anyscope.training.objective import Objective
 
 TEACHERS = [MeanTeacher, FixMatch, UniMatch]
-REFINEMENTS = [kind for kind in (STEPS[name] for name in STEPS) if kind.stage == "refinement"]
-SHORT = {"epochs": 3, "steps": 2, "batch": 2}
+REFINEMENTS = [kind for kind in (STEPS[name] for name in STEPS) if ".refinement." in kind.__module__]
+SHORT = {"epochs": 3, "steps_per_epoch": 2, "batch": 2}
 LONG_ENOUGH = {"adabn": {"patches": 6, "batch": 2}, "tent": SHORT}
 
 
@@ -146,12 +146,12 @@ def test_source_images_are_seen_without_the_input_transform_and_target_images_th
         return forward(self, images, **options)
 
     monkeypatch.setattr(Segmenter, "forward", watched)
-    short(MeanTeacher, epochs=1, steps=1).run(work)
+    short(MeanTeacher, epochs=1, steps_per_epoch=1).run(work)
     assert seen == [(False, True), (True, False), (True, True)]  # source; teacher and student on the target
 
 
 def test_the_loss_on_the_target_rises():
-    step = MeanTeacher(epochs=2, steps=50, rise=0.5)
+    step = MeanTeacher(epochs=2, steps_per_epoch=50, rise=0.5)
     risen = [step.risen(number) for number in range(100)]
     assert risen[0] == pytest.approx(0.0067, abs=1e-4)
     assert risen[25] == pytest.approx(0.2865, abs=1e-4)  # exp(-5 / 4)
@@ -182,8 +182,8 @@ def statistics_after(beginning):
 
     def run(**changes):
         work = beginning(f"{changes}/refinement".replace("'", ""))
-        short(MeanTeacher, learning_rate=1e-12, decay=1e-6, **changes).run(work)
-        return stored(work)[3]["net.down.0.1.running_mean"]
+        short(MeanTeacher, epochs=1, learning_rate=1e-12, decay=1e-6, **changes).run(work)
+        return stored(work)[1]["net.down.0.1.running_mean"]
 
     return run
 
@@ -237,14 +237,14 @@ def test_a_transformer_without_maps_learns_from_strong_views_alone(make_work):
     work = make_work(
         model="segmenter", arguments={"encoder": "vit_tiny_patch16_224", "layers": 1}, patch_px=32, batch=1
     )
-    short(UniMatch, epochs=1, steps=1).run(work)
+    short(UniMatch, epochs=1, steps_per_epoch=1).run(work)
     assert "train_strong1" in work.run.records()[0]
     assert "train_features" not in work.run.records()[0]
 
 
 def test_views_share_the_weight_of_the_target(beginning):
     work = beginning()
-    short(UniMatch, epochs=1, steps=1, rise=0.0, threshold=0.0, source_weight=0.5).run(work)
+    short(UniMatch, epochs=1, steps_per_epoch=1, rise=0.0, threshold=0.0, source_weight=0.5).run(work)
     record = work.run.records()[0]
     parts = [record[f"train_{name}"] for name in ("source", "strong0", "strong1", "features")]
     assert record["train_loss"] == pytest.approx(sum(parts), rel=1e-5)
@@ -254,7 +254,7 @@ def test_views_share_the_weight_of_the_target(beginning):
 def test_the_teacher_learns_to_say_the_same_of_varied_images(kind, trained_work):
     """On patches that it was not trained on, hard and soft labels alike; the source is not forgotten meanwhile."""
     work = trained_work
-    kind(epochs=1, steps=25, batch=4, learning_rate=2e-3).run(work)
+    kind(epochs=1, steps_per_epoch=20, batch=4, learning_rate=2e-3).run(work)
     first, *_, last = stored(work).values()
     views = work.batch(
         target_views(replace(work, folder=work.folder / "elsewhere"), WeakView(), StrongView(), 1), 9, 24

@@ -155,24 +155,24 @@ class Tent(_OfBatchNorm):
     at hand. Mask, classes and boundary have an entropy, the distance has none.
 
     Args:
-        epochs, steps: Epochs, and steps of an epoch.
+        epochs, steps_per_epoch: Epochs, and steps of an epoch.
         batch: Patches in a step.
         learning_rate: Of Adam; 1e-3 as published.
     """
 
     epochs: Positive = 4
-    steps: Positive = 50
+    steps_per_epoch: Positive = 50
     batch: Positive = 4
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
 
     name: ClassVar[str] = "tent"
     summary: ClassVar[str] = "minimise entropy on the target over scales and offsets of batch normalisation"
     source: ClassVar[str] = "Wang et al., ICLR 2021, arXiv 2006.10726"
-    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {"best": {"epochs": 10, "steps": 100, "batch": 16}}
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {"best": {"epochs": 10, "steps_per_epoch": 100, "batch": 16}}
 
     def run(self, work: Work) -> Work:
         """See :class:`~anyscope.adaptation.step.Step`."""
-        return refine(work, _TentCourse(self, work), self.epochs, self.steps, self.name)
+        return refine(work, _TentCourse(self, work), self.epochs, self.steps_per_epoch, self.name)
 
 
 class _TentCourse(RefinementCourse):

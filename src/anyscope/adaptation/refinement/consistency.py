@@ -44,10 +44,10 @@ class FixMatch(TeacherStep):
     summary: ClassVar[str] = "learn one's own sure labels of target images from strongly varied views of them"
     source: ClassVar[str] = "Sohn et al., NeurIPS 2020, arXiv 2001.07685"
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "best": {"epochs": 40, "steps": 200, "batch": 8, "decay": 0.999, "learning_rate": 2e-4},
+        "best": {"epochs": 40, "steps_per_epoch": 200, "batch": 8, "decay": 0.999, "learning_rate": 2e-4},
         "paper": {
             "epochs": 80,
-            "steps": 200,
+            "steps_per_epoch": 200,
             "batch": 8,
             "decay": 0.999,
             "threshold": 0.95,
@@ -70,11 +70,11 @@ class UniMatch(FixMatch):
     architectures of segmentation-models-pytorch. Other networks learn from the two strong views alone.
 
     Args:
-        steps: Steps of an epoch, half of the others', since each is twice the work.
+        steps_per_epoch: Half of those of the others, since each is twice the work.
         features: Weight of the view varied inside; the strong views share the rest.
     """
 
-    steps: Positive = 25
+    steps_per_epoch: Positive = 25
     features: Share = 0.5
 
     name: ClassVar[str] = "unimatch"

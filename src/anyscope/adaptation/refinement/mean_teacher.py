@@ -34,10 +34,10 @@ class MeanTeacher(TeacherStep):
         "Tarvainen & Valpola, NeurIPS 2017, arXiv 1703.01780; Archit & Pape, arXiv 2303.11790, in the profile paper"
     )
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "best": {"epochs": 40, "steps": 200, "batch": 8, "decay": 0.999, "learning_rate": 2e-4},
+        "best": {"epochs": 40, "steps_per_epoch": 200, "batch": 8, "decay": 0.999, "learning_rate": 2e-4},
         "paper": {
             "epochs": 50,
-            "steps": 200,
+            "steps_per_epoch": 200,
             "batch": 4,
             "learning_rate": 1e-5,
             "decay": 0.999,

@@ -37,7 +37,7 @@ class TeacherStep(Step):
     """Parameters of all methods with a teacher.
 
     Args:
-        epochs, steps: Epochs, and steps of an epoch.
+        epochs, steps_per_epoch: Epochs, and steps of an epoch.
         batch: Patches of each domain in a step.
         learning_rate: Of Adam, constant.
         decay: Of the moving average that is the teacher; smaller in the first steps, see :func:`moving_average`.
@@ -57,7 +57,7 @@ class TeacherStep(Step):
     """
 
     epochs: Positive = 8
-    steps: Positive = 50
+    steps_per_epoch: Positive = 50
     batch: Positive = 4
     learning_rate: Annotated[float, Field(gt=0)] = 2e-4
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.99
@@ -78,7 +78,7 @@ class TeacherStep(Step):
     def run(self, work: Work) -> Work:
         """See :class:`~anyscope.adaptation.step.Step`. What is kept is the teacher."""
         course = self.course(work)
-        return refine(work, course, self.epochs, self.steps, self.name)
+        return refine(work, course, self.epochs, self.steps_per_epoch, self.name)
 
     @abstractmethod
     def course(self, work: Work) -> TeacherCourse:
@@ -86,7 +86,7 @@ class TeacherStep(Step):
 
     def risen(self, number: int) -> float:
         """The share 0..1 of its weight that the loss on the target has in a step."""
-        length = self.rise * self.epochs * self.steps
+        length = self.rise * self.epochs * self.steps_per_epoch
         return 1.0 if number >= length else math.exp(-5 * (1 - number / length) ** 2)
 
 
