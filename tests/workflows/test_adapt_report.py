@@ -12,6 +12,7 @@ import yaml
 import anyscope
 from anyscope.adaptation.settings import adapt_settings
 from anyscope.errors import BadInput
+from anyscope.images import read_labels
 from anyscope.options import parse_overrides
 from anyscope.reports.scenes import AdaptationPictures
 from anyscope.workflows.adapt_report import changes, commands
@@ -61,9 +62,7 @@ def test_what_is_kept(root: Path) -> None:
     distance = [np.abs(np.cumsum(kept.levels[name] - kept.levels["target"])).sum() for name in ("source", "matched")]
     assert distance[1] < 0.2 * distance[0]
     # What stands for the result is what the segmenter of the run predicts.
-    predicted = anyscope.predict(root / "run", root / "target", root / "predicted")
-    from anyscope.images import read_labels
-
+    predicted = anyscope.predict(root / "run", root / "target" / "images", root / "predicted")
     for scene in kept.scenes:
         (path,) = predicted.out.glob(f"{scene.name}.*")
         np.testing.assert_array_equal(read_labels(path)[0], scene.after)
@@ -121,12 +120,16 @@ def test_a_network_that_was_given_is_before(root: Path, tmp_path: Path) -> None:
         ("rescale+histogram", "fast", GIVEN),
         ("none", "paper", {}),
         ("y-net", "best", {"y-net": {"epochs": [1, 2, 3]}, "selection": "last", "object_px": 0}),
-        ("none", "fast", {"train": {"task": "instances", "intensity": "0:255", "losses": {"mask": "dice"}, "seed": 4}}),
+        (
+            "none",
+            "fast",
+            {"train": {"task": "instances", "intensity": "fixed:0,255", "losses": {"mask": "dice"}, "seed": 4}},
+        ),
         ("none", "fast", {"train": {"intensity": {"kind": "percentiles", "low": 1, "high": 99}}}),
     ],
 )
 def test_the_command_gives_the_same_settings(method: str, profile: str, given: dict) -> None:
-    settings = adapt_settings(method, profile, **{key: value for key, value in given.items()})
+    settings = adapt_settings(method, profile, **given)
     plain = {**settings.model_dump(mode="json"), "init": None}
     again = adapt_settings(method, profile, **parse_overrides(changes(plain)))
     assert again == settings

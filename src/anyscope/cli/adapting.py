@@ -126,7 +126,7 @@ def cross(
         resume=resume, force=force,
     )  # fmt: skip
     if as_json:
-        print_json({"out": result.out, "cells": result.cells, **result.summary.to_json()})
+        print_json({"out": result.out, "report": result.report, "cells": result.cells, **result.summary.to_json()})
     else:
         print(crossing_table(result))
-        print(f"scores: {result.out / 'scores.csv'}\nrecovery: {result.out / 'recovery.csv'}")
+        print(f"scores: {result.out / 'scores.csv'}\nrecovery: {result.out / 'recovery.csv'}\nreport: {result.report}")
