@@ -9,6 +9,7 @@ import numpy as np
 
 from anyscope.adaptation.candidates import Judgement
 from anyscope.adaptation.selection import RULES
+from anyscope.adaptation.style.hallucination import Examination, Foreground, Structure
 from anyscope.adaptation.traits import Traits
 from anyscope.reports.scenes import AdaptationPictures, Scene
 
@@ -63,13 +64,11 @@ def scale_findings(zoom: float = 2.0) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def translation_findings(alarms: Sequence[str] = ()) -> dict[str, Any]:
-    """What was found of a translator after an epoch."""
-    return {
-        "structure": {"invented": 0.013, "lost": 0.0, "agreement": 0.9, "dark_overlap": 0.8, "dark_objects": None},
-        "foreground": {"before": 0.12, "after": 0.09, "source": 0.1, "on_invented": 0.21, "cycle": None},
-        "alarms": list(alarms),
-    }
+def translation_findings(invented: float = 0.0) -> dict[str, Any]:
+    """What was found of a translator after an epoch, with an alarm where more than 1 % was invented."""
+    structure = Structure(invented=invented, lost=0.0, agreement=0.9, dark_overlap=0.8, dark_objects=float("inf"))
+    foreground = Foreground(before=0.12, after=0.09, source=0.1, on_invented=0.1)
+    return Examination(structure, foreground).to_document()
 
 
 def document(steps: Sequence[dict[str, Any]], **changes: Any) -> dict[str, Any]:

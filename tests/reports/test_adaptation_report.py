@@ -14,7 +14,7 @@ from anyscope.reports.adaptation_figures import candidate_plots, choice_plot, lo
 from anyscope.reports.adaptation_findings import adaptation_alarms, verdict
 from anyscope.reports.adaptation_report import AdaptationReport, adaptation_page, adaptation_report
 from anyscope.reports.adaptation_steps import StepView, read_steps
-from anyscope.reports.adaptation_tables import rule_table, scale_table, term_map, transfer_facts
+from anyscope.reports.adaptation_tables import rule_table, scale_table, term_map, transfer_facts, translation_table
 from anyscope.reports.blocks import Cell
 
 from .adaptations import (
@@ -45,7 +45,7 @@ def report() -> AdaptationReport:
     transfer = {"loaded": ["encoder.a", "decoder.b"], "missing": ["head.w"], "unexpected": [HOSTILE],
                 "other_shape": [{"tensor": "head.b", "in_file": [1], "here": [2]}], "file": "x"}  # fmt: skip
     style = learning_step([judgement(0, 0.11), judgement(2, 0.12)], "style", "refinement", 5)
-    style["findings"] = {"1": translation_findings(), "2": translation_findings([f"structure {HOSTILE}"])}
+    style["findings"] = {"alarms": ["epoch 2"], "epochs": {"1": translation_findings(), "2": translation_findings(0.5)}}
     # The translator after two epochs is taken.
     style["choices"]["combined"] |= {"index": 1, "epoch": 2}
     steps = [
@@ -102,6 +102,18 @@ def test_same_data_same_bytes(report: AdaptationReport, html: str) -> None:
 def test_alarms_come_before_numbers(html: str) -> None:
     assert html.index("alarm-warning") < html.index('class="key-numbers"')
     assert "style may paint what is not there" in html
+
+
+def test_what_is_invented_is_a_doubt_and_an_alarm(report: AdaptationReport) -> None:
+    step = report.steps[-1]
+    said = "structure was invented on 50.0% of the area (alarm above 1%)"
+    assert any(said in doubt for doubt in verdict(report.document, report.steps).doubts)
+    known = {**report.document, "alarms": [f"style: {said}"]}
+    (alarm,) = [alarm for alarm in adaptation_alarms(known, report.steps) if said in alarm.text]
+    assert alarm.title == "style may paint what is not there"
+    first, second = translation_table(step).rows
+    assert [cell.text for cell in first[:2]] == ["1", "0.0%"]
+    assert [second[0].note, second[1].text, second[-1].text] == ["taken", "50.0%", "1"]
 
 
 def test_collapsed_candidates_and_choices_are_marked() -> None:

@@ -180,7 +180,7 @@ def _translation(steps: Sequence[StepView]) -> Finding:
     for step in steps:
         found = step.examination
         if found is not None and found["alarms"]:
-            return f"The translated images differ in more than their look: {'; '.join(found['alarms'])}.", ""
+            return f"The translated images differ in more than their look: {'; '.join(found['alarms'].values())}.", ""
         if found is not None:
             return "", "The translated images show what the originals show, as far as can be measured."
     return "", ""
@@ -222,7 +222,9 @@ def adaptation_alarms(document: Mapping[str, Any], steps: Sequence[StepView]) ->
             else:
                 warning.append(Alarm(step.name, text))
         if step.examination is not None and step.examination["alarms"]:
-            text = "; ".join(step.examination["alarms"]) + ". Look at the translated images below."
+            found = tuple(step.examination["alarms"].values())
+            known += [f"{step.name}: {text}" for text in found]
+            text = "; ".join(found) + ". Look at the translated images below."
             warning.append(Alarm(f"{step.name} may paint what is not there", text))
     warning += [Alarm("", text) for text in document["alarms"] if text not in known]
     return (*danger, *warning, *note)

@@ -213,7 +213,7 @@ def _step(report: AdaptationReport, step: StepView) -> list[Section]:
         blocks += [] if terms is None else [prior_facts()]
     if step.name in report.translations:
         blocks.append(_translated(*report.translations[step.name]))
-    if any(isinstance(found, Mapping) and "structure" in found for found in step.findings.values()):
+    if step.examinations:
         blocks.append(translation_table(step))
     if "transfer" in step.findings:
         blocks += transfer_facts(step.findings)

@@ -50,8 +50,13 @@ class StepView:
     def examination(self) -> Mapping[str, Any] | None:
         """What was found of the translation that was taken; None where nothing was translated, or the translator of
         strength 0 was taken."""
-        found = None if self.choice is None else self.findings.get(str(self.choice.epoch))
-        return found if isinstance(found, Mapping) and "structure" in found else None
+        return None if self.choice is None else self.examinations.get(str(self.choice.epoch))
+
+    @property
+    def examinations(self) -> Mapping[str, Mapping[str, Any]]:
+        """What was found of translations, by the epochs that were examined; empty where nothing is translated."""
+        epochs: Mapping[str, Mapping[str, Any]] = self.findings.get("epochs", {})
+        return {epoch: found for epoch, found in epochs.items() if "structure" in found}
 
 
 def reference_of(document: Mapping[str, Any]) -> Traits | None:

@@ -179,9 +179,7 @@ def prior_facts() -> Facts:
 def translation_table(step: StepView) -> DataTable:
     """What was found of the translations after each epoch that was examined."""
     rows: list[Row] = []
-    for epoch, found in step.findings.items():
-        if not isinstance(found, Mapping) or "structure" not in found:
-            continue
+    for epoch, found in step.examinations.items():
         structure, foreground = found["structure"], found["foreground"]
         taken = step.choice is not None and str(step.choice.epoch) == epoch
         row = (
