@@ -45,13 +45,20 @@ def demo(
     from anyscope.workflows.tables import evaluation_table, stress_json, stress_table
 
     result = run_demo(out, seed=seed, force=force)
+    parts = {"first": result.evaluation, "second_before": result.before, "second_after": result.after}
     if as_json:
-        evaluation, stressed = result.evaluation.to_json(), stress_json(result.stress)
-        print_json({"out": result.out, "report": result.report, "evaluation": evaluation, "stress": stressed})
+        evaluations = {name: one.to_json() for name, one in parts.items()}
+        stressed = {"stress": stress_json(result.stress), "stress_second": stress_json(result.second)}
+        print_json({"out": result.out, "reports": result.reports, "evaluations": evaluations, **stressed})
         return
     print(evaluation_table(result.evaluation.to_json()))
-    print(f"\n{stress_table(result.stress)}\n")
-    print(f"report: {result.report}\nreport: {result.stress.report}")
+    print(f"\n{stress_table(result.stress)}\n\nthe second microscope:\n{stress_table(result.second)}\n")
+    before, after = (one.to_json()["scores"]["foreground_iou"] for one in (result.before, result.after))
+    print(
+        f"foreground IoU on the second microscope: {before:.3f} as it was, {after:.3f} adapted without a label of it\n"
+    )
+    for page in result.reports:
+        print(f"report: {page}")
 
 
 @app.command()
