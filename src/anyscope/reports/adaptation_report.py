@@ -224,14 +224,18 @@ def _step(report: AdaptationReport, step: StepView) -> list[Section]:
 
 
 def _translated(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Strips:
-    tiles = []
-    for number, pair in enumerate(zip(before, after, strict=True), 1):
-        for word, image in zip(("target", "translated"), pair, strict=True):
+    rows = []
+    for name, note, images in (
+        ("Target", "Patches of the target. Select a picture to enlarge it.", before),
+        ("Translated", "What the network is shown instead, in the same order.", after),
+    ):
+        tiles = []
+        for number, image in enumerate(images, 1):
             plane = np.rint(image.mean(axis=0)).astype(np.uint8)
-            alt = f"Patch {number} of the target{', translated' if word == 'translated' else ''}"
-            tiles.append(Tile(jpeg_uri(plane), plane.shape[1], plane.shape[0], f"{number}, {word}", alt))
-    note = "Patches of the target, and what the network is shown instead. Select a picture to enlarge it."
-    return Strips("Translated images", (Strip("In pairs", note, tuple(tiles)),))
+            alt = f"Patch {number} of the target{', translated' if images is after else ''}"
+            tiles.append(Tile(jpeg_uri(plane), plane.shape[1], plane.shape[0], f"{number}", alt))
+        rows.append(Strip(name, note, tuple(tiles)))
+    return Strips("Translated images", tuple(rows))
 
 
 def _making(report: AdaptationReport) -> Section:
