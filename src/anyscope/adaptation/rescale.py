@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from anyscope.adaptation.candidates import Judgement
+from anyscope.adaptation.candidates import Choice, Judgement
 from anyscope.adaptation.judging import Exam, judge
 from anyscope.adaptation.selection import RULES
 from anyscope.adaptation.step import Stage, Step
@@ -85,8 +85,17 @@ class Rescale(Step):
             "zooms": [each * nominal for each in zooms],
             "scores": list(scores),
             "judgements": [each.to_dict() for each in judgements],
-            "alarms": list(choice.alarms),
+            "alarms": _alarms(choice, zoom),
         }
         write_text(work.folder / "findings.json", json.dumps(document, indent=2) + "\n")
         work.segmenter.spec = spec.with_input(zoom=zoom * nominal)
         return replace(work)
+
+
+def _alarms(choice: Choice, zoom: float) -> list[str]:
+    """What is wrong with the zoom that was chosen; that others collapse is what a search is for."""
+    if choice.collapsed:
+        return ["COLLAPSED: at no scale does the network segment the target, whatever is chosen is of no use"]
+    prefix = f"epoch {choice.epoch} "
+    return [f"at {zoom:.2f} times the nominal scale it {each.removeprefix(prefix)}" for each in choice.alarms
+            if each.startswith(prefix)]  # fmt: skip

@@ -80,7 +80,7 @@ class RankCorrelation:
     def describe(self) -> str:
         """One clause with the numbers."""
         if not np.isfinite(self.spearman):
-            return f"no correlation can be computed for {self.models} models"
+            return f"no correlation can be computed for {self.models} model{'s' if self.models != 1 else ''}"
         numbers = (
             f"Spearman {self.spearman:.2f} [{self.low:.2f}, {self.high:.2f}], Kendall {self.kendall:.2f}, "
             f"p = {self.p_value:.3f}, {self.models} models"
