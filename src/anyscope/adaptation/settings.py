@@ -17,7 +17,7 @@ Profile = Literal["fast", "best", "paper"]
 NONE = "none"
 
 TRAINING: dict[str, dict[str, Any]] = {
-    "fast": {"patch_px": 128, "batch": 6, "epochs": 8, "steps_per_epoch": 50},
+    "fast": {"patch_px": 128, "batch": 6, "epochs": 8, "steps_per_epoch": 75},
     "best": {
         "patch_px": 256,
         "batch": 16,
