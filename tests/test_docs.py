@@ -19,6 +19,7 @@ from anyscope.microscope import SPECIMENS
 from anyscope.models import MODELS
 from anyscope.training.losses import LOSSES
 from anyscope.workflows.conditions import conditions_page
+from anyscope.workflows.methods import methods_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -61,6 +62,10 @@ def test_the_verbs_of_the_readme_exist():
 
 def test_the_page_of_corruptions_is_up_to_date():
     assert (ROOT / "docs" / "corruptions.md").read_text() == conditions_page()
+
+
+def test_the_page_of_adaptation_is_that_of_the_registry():
+    assert (ROOT / "docs" / "adaptation.md").read_text() == methods_page()
 
 
 def test_nothing_of_this_machine_is_in_the_pages():

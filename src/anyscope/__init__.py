@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.doctor import doctor
     from anyscope.workflows.evaluate import evaluate
     from anyscope.workflows.grid import train_grid
+    from anyscope.workflows.methods import list_methods
     from anyscope.workflows.predict import predict
     from anyscope.workflows.report import report
     from anyscope.workflows.stress import stress
@@ -29,6 +30,7 @@ _VERBS = {
     "doctor": "doctor",
     "list_models": "zoo",
     "list_conditions": "conditions",
+    "list_methods": "methods",
     "data_check": "data",
     "data_synth": "data",
     "data_strata": "data",
@@ -47,6 +49,7 @@ __all__ = [
     "doctor",
     "list_models",
     "list_conditions",
+    "list_methods",
     "data_check",
     "data_synth",
     "data_strata",

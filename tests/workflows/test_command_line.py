@@ -58,6 +58,7 @@ def test_the_verbs_are_those_of_the_design():
             "doctor",
             "models",
             "conditions",
+            "methods",
             "check",
             "synth",
             "strata",

@@ -63,6 +63,21 @@ def conditions(
         print(conditions_table(found, whole=name is not None))
 
 
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One of them, with its parameters.")] = None, as_json: Json = False
+) -> None:
+    """List the steps of adaptations, and the rules of selection."""
+    from anyscope.workflows.methods import list_methods
+    from anyscope.workflows.tables import methods_table
+
+    found = list_methods(name)
+    if as_json:
+        print_json([asdict(method) for method in found])
+    else:
+        print(methods_table(found, whole=name is not None))
+
+
 @data_app.command("check")
 def data_check(
     folder: Annotated[Path, typer.Argument(help="The dataset folder.", show_default=False)],

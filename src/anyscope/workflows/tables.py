@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from anyscope.models.description import ModelDescription
     from anyscope.workflows.conditions import ConditionDescription
     from anyscope.workflows.cross import CrossResult
+    from anyscope.workflows.methods import MethodDescription
     from anyscope.workflows.stress import StressResult
 
 _MARKS = {"good": "✓", "note": "!", "bad": "✗"}
@@ -89,6 +90,20 @@ def conditions_table(conditions: Sequence[ConditionDescription], *, whole: bool)
     rows = [[key, *(f"{value:g}" for value in values)] for key, values in one.parameters.items()]
     stack = ["the planes of a stack are corrupted together"] if one.along_stack else []
     return "\n".join([*head, *stack, columns(["severity", "1", "2", "3", "4", "5"], rows)])
+
+
+def methods_table(methods: Sequence[MethodDescription], *, whole: bool) -> str:
+    """Steps of adaptation and rules of selection, a line each, or one with its parameters by profile."""
+    if not whole:
+        rows = [[one.name, one.stage, textwrap.shorten(one.summary, 80, placeholder=" ...")] for one in methods]
+        return columns(["name", "stage", "what it does"], rows, 3)
+    one = methods[0]
+    head = [f"{one.name} ({one.stage}): {one.summary}"] + ([f"source: {one.source}"] if one.source else [])
+    if not one.parameters:
+        return "\n".join(head)
+    profiles = list(next(iter(one.parameters.values())))
+    rows = [[key, *(str(value) for value in values.values())] for key, values in one.parameters.items()]
+    return "\n".join([*head, columns(["parameter", *profiles], rows, 1)])
 
 
 def grid_table(rows: Sequence[Mapping[str, Any]]) -> str:
