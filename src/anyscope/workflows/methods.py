@@ -63,7 +63,7 @@ def methods_page() -> str:
         "# Steps of adaptation",
         "Written by `python -m anyscope.workflows.methods > docs/adaptation.md`; a test compares.",
         "`anyscope adapt --method NAME+NAME` joins steps; they are carried out by stage, whatever the order.",
-        "`--set NAME.parameter=value` changes a parameter, `--profile` sets where it begins; `anyscope methods NAME` tells.",
+        "`--set NAME.parameter=value` changes a parameter, `--profile` sets where it begins.",
     ]
     for stage in STAGES:
         lines += ["", f"## {stage.capitalize()}"]
