@@ -154,8 +154,8 @@ class Tent(_OfBatchNorm):
     statistics follow these batches, and are what is used afterwards; the publication goes on normalising by the batch
     at hand. Mask, classes and boundary have an entropy, the distance has none.
 
-    The default is 25 steps: on synthetic nuclei of SNR 2 the IoU of the target rose from .32 to .72 in 20 steps and fell
-    to .58 in 40.
+    The default is 25 steps: on synthetic nuclei of SNR 2 the IoU of the target rose from .32 to .72 in 20 steps and
+    fell to .58 in 40.
 
     Args:
         epochs, steps_per_epoch: Epochs, and steps of an epoch.
