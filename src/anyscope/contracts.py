@@ -5,8 +5,8 @@ The contract of the network itself stands where it is used: :class:`anyscope.inf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -35,6 +35,10 @@ class Prediction:
     notes: tuple[str, ...] = field(default=())
 
 
+Offset = tuple[int, int, int]
+"""From a pixel to another, (z, y, x) in pixels."""
+
+
 @dataclass(frozen=True)
 class Head:
     """One kind of map that a segmenter predicts for every pixel.
@@ -44,11 +48,13 @@ class Head:
         activation: What turns its logits into values: ``sigmoid`` (0..1) or ``tanh`` (-1..1). The mask head with more
             than two classes uses a softmax over its channels instead.
         meaning: One sentence for the user.
+        directed: Whether its values change when the image is turned.
     """
 
     name: str
     activation: Literal["sigmoid", "tanh"]
     meaning: str
+    directed: bool = False
 
 
 HEADS = {
@@ -57,23 +63,63 @@ HEADS = {
         Head("mask", "sigmoid", "probability that a pixel is foreground, or of each class"),
         Head("boundary", "sigmoid", "probability that a pixel lies on the rim of an object"),
         Head("distance", "tanh", "tanh of the signed distance to the nearest object rim, positive inside"),
+        Head("centre", "sigmoid", "distance to the centre of the object over the largest one within it, 1 outside"),
+        Head("affinities", "sigmoid", "probability that a pixel and the one at an offset share an object", True),
     )
 }
-"""Heads by name. A segmenter lists its heads in order; their channels are concatenated in that order, one channel
-each, except a mask head of K > 2 classes, which has K."""
+"""Heads by name. A segmenter lists its heads in order; their channels are concatenated in that order."""
 
 
-def head_channels(heads: Sequence[str], classes: int) -> dict[str, slice]:
-    """The channels of each head within the logits.
+@dataclass(frozen=True)
+class HeadLayout:
+    """What a network predicts for every pixel, and which channels are whose.
 
-    >>> head_channels(["mask", "boundary"], classes=2)
-    {'mask': slice(0, 1, None), 'boundary': slice(1, 2, None)}
+    A head has one channel, except a mask of K > 2 classes, which has K, and affinities, which have one for each offset.
+
+    Args:
+        heads: Names of :data:`HEADS` in the order of their channels.
+        classes: Number of classes of the mask, background included.
+        offsets: Offsets (z, y, x) of the affinities.
+
+    Raises:
+        BadInput: A name is no head.
+
+    >>> HeadLayout(("mask", "affinities"), offsets=((0, 0, 1), (0, 1, 0))).logits
+    {'mask': slice(0, 1, None), 'affinities': slice(1, 3, None)}
     """
-    slices, first = {}, 0
-    for name in heads:
-        if name not in HEADS:
-            raise unknown_name("head", name, HEADS)
-        width = classes if name == "mask" and classes > 2 else 1
-        slices[name] = slice(first, first + width)
-        first += width
-    return slices
+
+    heads: tuple[str, ...] = ("mask",)
+    classes: int = 2
+    offsets: tuple[Offset, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.heads:
+            if name not in HEADS:
+                raise unknown_name("head", name, HEADS)
+
+    @cached_property
+    def logits(self) -> dict[str, slice]:
+        """The channels of each head within the logits."""
+        return self._consecutive(self.classes if self.classes > 2 else 1)
+
+    @cached_property
+    def targets(self) -> dict[str, slice]:
+        """The channels of each head within the targets, where classes are one channel of class numbers."""
+        return self._consecutive(1)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the logits, summed over the heads."""
+        return max(int(part.stop) for part in self.logits.values())
+
+    def has_classes(self, head: str) -> bool:
+        """Whether the channels of a head exclude each other: a softmax, not a sigmoid for each."""
+        return head == "mask" and self.classes > 2
+
+    def _consecutive(self, of_mask: int) -> dict[str, slice]:
+        slices, first = {}, 0
+        for name in self.heads:
+            width = {"mask": of_mask, "affinities": len(self.offsets)}.get(name, 1)
+            slices[name] = slice(first, first + width)
+            first += width
+        return slices

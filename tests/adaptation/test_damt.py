@@ -10,6 +10,7 @@ from torch import nn
 
 from anyscope.adaptation.damt import DAMT, DAMTCourse, Discriminators, domain_loss, domain_maps
 from anyscope.adaptation.multitask import Outputs
+from anyscope.contracts import HeadLayout
 from anyscope.errors import BadInput
 from anyscope.models import MODELS, SegmenterSpec, build_segmenter
 from anyscope.training.objective import Objective
@@ -32,13 +33,13 @@ def changed(before: dict[str, torch.Tensor], module: nn.Module) -> set[str]:
 def test_a_binary_mask_is_shown_as_the_softmax_over_two_classes():
     logits = torch.randn(2, 1, 4, 5)
     expected = torch.softmax(torch.cat([torch.zeros_like(logits), logits], dim=1), dim=1)
-    assert torch.allclose(domain_maps(logits, ("mask",), 2), expected)
+    assert torch.allclose(domain_maps(logits, HeadLayout(("mask",))), expected)
 
 
 def test_several_classes_and_heads_are_shown_activated():
     logits = torch.randn(2, 3, 4, 5)
-    assert torch.allclose(domain_maps(logits, ("mask",), 3), torch.softmax(logits, dim=1))
-    maps = domain_maps(logits, ("mask", "boundary", "distance"), 2)
+    assert torch.allclose(domain_maps(logits, HeadLayout(("mask",), 3)), torch.softmax(logits, dim=1))
+    maps = domain_maps(logits, HeadLayout(("mask", "boundary", "distance")))
     expected = [1 - logits[:, 0].sigmoid(), logits[:, 0].sigmoid(), logits[:, 1].sigmoid(), logits[:, 2].tanh()]
     assert torch.allclose(maps, torch.stack(expected, dim=1), atol=1e-6)
 
@@ -93,7 +94,7 @@ def test_losses_of_a_step_from_outside(make_work):
     with torch.inference_mode():
         of_source, of_target = course._net(source["images"]), course._net(target["images"])
         of_labels, of_features = course._judges(of_target)
-        objective = Objective(("mask",), 2, ("bce",))
+        objective = Objective(HeadLayout(("mask",)), ("bce",))
         expected = {
             "segmentation": objective(lambda _: of_source.logits, source),
             "reconstruction": (

@@ -11,6 +11,7 @@ from torch import nn
 from anyscope.adaptation.multitask import Outputs, with_reconstruction
 from anyscope.adaptation.styles import Style
 from anyscope.adaptation.y_net import YNet, YNetCourse, y_net_losses
+from anyscope.contracts import HeadLayout
 from anyscope.errors import BadInput
 from anyscope.models import MODELS, InputTransform, SegmenterSpec, build_segmenter
 from anyscope.training.objective import Objective
@@ -20,7 +21,7 @@ from anyscope.training.settings import train_settings
 from .stopping import run_and_kill
 
 QUICK = YNet(epochs=(1, 1, 2), steps_per_epoch=4, last_steps_per_epoch=3)
-OBJECTIVE = Objective(("mask",), 2, ("ce",))
+OBJECTIVE = Objective(HeadLayout(("mask",)), ("ce",))
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from anyscope.attacks import Target
+from anyscope.contracts import HeadLayout
 
 
 class Net(nn.Module):
@@ -17,7 +18,7 @@ class Net(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.spec = SimpleNamespace(heads=("boundary", "mask"), classes=2)
+        self.spec = SimpleNamespace(layout=HeadLayout(("boundary", "mask")))
         self.layers = nn.Sequential(
             nn.Conv2d(1, 8, 3, padding=1),
             nn.BatchNorm2d(8),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from anyscope.attacks import class_logits
+from anyscope.contracts import HeadLayout
 from anyscope.errors import BadInput
 from anyscope.models import SegmenterSpec, build_segmenter
 
@@ -14,7 +15,7 @@ class Fixed:
     """A network whose logits are its channels' numbers."""
 
     def __init__(self, heads, classes, channels):
-        self.spec = SimpleNamespace(heads=heads, classes=classes)
+        self.spec = SimpleNamespace(layout=HeadLayout(tuple(heads), classes))
         self.channels = channels
 
     def __call__(self, images):

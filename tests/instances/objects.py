@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from anyscope.contracts import head_channels
+from anyscope.contracts import HeadLayout
 from anyscope.instances import split_maps, targets
 
 
@@ -30,10 +30,11 @@ def perfect_maps(
     labels: NDArray[np.integer], heads: tuple[str, ...], classes: int = 2
 ) -> dict[str, NDArray[np.float32]]:
     """What a network without errors would predict for a label image (z, y, x)."""
-    values, _ = targets(labels, heads, classes)
+    layout = HeadLayout(heads, classes)
+    values, _ = targets(labels, layout)
     if classes > 2:
         one_hot = (np.arange(classes)[:, None, None, None] == labels).astype(np.float32)
         parts = [one_hot if head == "mask" else values[i : i + 1] for i, head in enumerate(heads)]
         values = np.concatenate(parts)
-    assert values.shape[0] == max(part.stop for part in head_channels(heads, classes).values())
-    return split_maps(values, heads, classes)
+    assert values.shape[0] == layout.channels
+    return split_maps(values, layout)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from anyscope.contracts import HeadLayout
 from anyscope.models import SegmenterSpec, build_segmenter
 from anyscope.models.segmenter import GuidedLogits
 from anyscope.training.objective import Objective
@@ -23,7 +24,7 @@ def batch():
     }
 
 
-OBJECTIVE = Objective(("mask", "boundary"), 2, ("bce", "2*bce"))
+OBJECTIVE = Objective(HeadLayout(("mask", "boundary")), ("bce", "2*bce"))
 
 
 def by_hand(logits, batch):

@@ -145,13 +145,13 @@ def test_instances_bring_their_heads():
 def square(size=64, value=2**40):
     labels = np.zeros((size, size), np.int64)
     labels[size // 4 : size // 2, size // 4 : size // 2] = value
-    return Patch((labels[None] > 0).astype(np.float32) * 0.8 + 0.1, labels, np.ones((size, size), bool))
+    return Patch((labels[None] > 0).astype(np.float32) * 0.8 + 0.1, labels[None], np.ones((1, size, size), bool))
 
 
 def test_no_augmentation_is_the_middle_of_the_patch():
     patch = square()
     still = augment(patch, 48, STILL, generator(0))
-    assert np.array_equal(still.labels, patch.labels[8:56, 8:56])
+    assert np.array_equal(still.labels, patch.labels[:, 8:56, 8:56])
     assert np.allclose(still.image, patch.image[:, 8:56, 8:56])
     assert np.array_equal(centre(patch, 48).labels, still.labels)
 
@@ -163,7 +163,7 @@ def test_geometry_moves_image_and_labels_alike(seed):
     moved = augment(square(), 48, chosen, generator(seed))
     assert set(np.unique(moved.labels)) <= {0, 2**40}
     certain = np.abs(moved.image[0] - 0.5) > 0.35
-    assert np.array_equal((moved.image[0] > 0.5)[certain], (moved.labels > 0)[certain])
+    assert np.array_equal((moved.image[0] > 0.5)[certain], (moved.labels[0] > 0)[certain])
     assert certain.mean() > 0.6
 
 

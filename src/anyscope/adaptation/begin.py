@@ -8,8 +8,9 @@ from typing import Literal
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.settings import AdaptSettings
 from anyscope.adaptation.working_pixels import with_working_pixels
+from anyscope.contracts import HEADS
 from anyscope.datasets import Dataset, LabelledImages, UnlabelledImages, open_dataset
-from anyscope.errors import BadInput
+from anyscope.errors import BadInput, Subject
 from anyscope.images import ReadOptions
 from anyscope.models import InputTransform, Segmenter, SegmenterSpec, build_segmenter, load_segmenter
 from anyscope.training.settings import TrainSettings
@@ -19,7 +20,7 @@ TargetPart = Literal["train", "val", "test", "all"]
 
 SOURCE_ZOOM = "source_zoom"
 """Key in the provenance of an adapted segmenter."""
-_DECIDED_BY_INIT = ("model", "arguments", "task", "heads", "intensity", "pixel_size_nm", "neighbours")
+_DECIDED_BY_INIT = ("model", "arguments", "task", "heads", "offsets", "intensity", "pixel_size_nm", "neighbours")
 
 
 def read_domains(
@@ -93,12 +94,14 @@ def begin(
             task=training.task,
             heads=training.heads,
             classes=classes,
+            offsets=training.offsets,
             channels=domains.source.channels,
             neighbours=training.neighbours,
             intensity=training.intensity,
             pixel_size_nm=training.pixel_size_nm,
             input=InputTransform(zoom=training.zoom),
         )
+        _refuse_directed(spec, "heads")
         return build_segmenter(spec, training.seed, training.weights), settings.with_training(training)
     segmenter = load_segmenter(init)
     spec = segmenter.spec
@@ -106,9 +109,18 @@ def begin(
         raise BadInput(init, f"was trained for {spec.channels} channel(s)", f"{domains.source.channels} of the source")
     if spec.task == "semantic" and spec.classes != source.classes:
         raise BadInput(init, f"was trained for {spec.classes} classes", f"{source.classes} of the source")
+    _refuse_directed(spec, init)
     own = {name: getattr(spec, name) for name in _DECIDED_BY_INIT} | {"zoom": _source_zoom(spec)}
     data = {**settings.train.model_dump(), **own}
     return segmenter, settings.with_training(TrainSettings.model_validate(data))
+
+
+def _refuse_directed(spec: SegmenterSpec, subject: Subject) -> None:
+    """Predictions are compared in several orientations, and learned from turned."""
+    directed = [head for head in spec.heads if HEADS[head].directed]
+    if directed:
+        able = ", ".join(head.name for head in HEADS.values() if not head.directed)
+        raise BadInput(subject, f"the head {directed[0]!r} cannot be adapted: it changes when images turn", able)
 
 
 def _source_zoom(spec: SegmenterSpec) -> float:

@@ -15,7 +15,7 @@ from anyscope.adaptation.descent import Descent, Rates, Schedule
 from anyscope.adaptation.multitask import MultiTaskNet, Outputs, with_reconstruction
 from anyscope.adaptation.step import Stage, Step
 from anyscope.adaptation.work import Work
-from anyscope.contracts import head_channels
+from anyscope.contracts import HeadLayout
 from anyscope.errors import BadInput
 from anyscope.inference.activation import activate
 from anyscope.models import Segmenter, SegmenterSpec
@@ -147,13 +147,13 @@ class Discriminators(nn.Module):
             self.of_labels = LabelDiscriminator(channels, width)
             self.of_features = FeatureDiscriminator(stages_of(segmenter).width, cells)
         self.to(segmenter.mean.device)
-        self._heads, self._classes = spec.heads, spec.classes
+        self._layout = spec.layout
 
     def forward(self, outputs: Outputs) -> tuple[torch.Tensor, torch.Tensor]:
         """The logits of both on what a network says, positive for the source."""
         assert outputs.logits is not None
         assert outputs.features is not None
-        maps = domain_maps(outputs.logits, self._heads, self._classes)
+        maps = domain_maps(outputs.logits, self._layout)
         return self.of_labels(maps), self.of_features(outputs.features)
 
     @contextmanager
@@ -166,12 +166,12 @@ class Discriminators(nn.Module):
             self.requires_grad_(True)
 
 
-def domain_maps(logits: torch.Tensor, heads: tuple[str, ...], classes: int) -> torch.Tensor:
+def domain_maps(logits: torch.Tensor, layout: HeadLayout) -> torch.Tensor:
     """What the label discriminator sees of logits [B, K, H, W]: activated maps, a binary mask as two probabilities."""
-    maps = activate(logits, heads, classes)
-    if classes > 2 or "mask" not in heads:
+    maps = activate(logits, layout)
+    if layout.classes > 2 or "mask" not in layout.heads:
         return maps
-    foreground = maps[:, head_channels(heads, classes)["mask"]]
+    foreground = maps[:, layout.logits["mask"]]
     return torch.cat([1 - foreground, maps], dim=1)
 
 
@@ -207,7 +207,7 @@ class DAMTCourse(Course):
         total = step.epochs * step.steps_per_epoch
         self._descent = Descent(self._net.parameters(), rates, total)
         self._ascent = Descent(self._judges.parameters(), against, total)
-        self._objective = Objective.of(work.settings, segmenter.spec.classes)
+        self._objective = Objective.of(work.settings, segmenter.spec.layout)
         self._source = work.source_patches("source")
         self._target = work.target_patches("target")
 

@@ -154,7 +154,7 @@ def _predict(
     """Labels and foreground probability (z, y, x) of the judged slices of a view."""
     spec = segmenter.spec
     values = predict_maps(segmenter, image, spec.pixel_size_nm, settings)[:, core]
-    maps = split_maps(values if undo is None else undo(values), spec.heads, spec.classes)
+    maps = split_maps(values if undo is None else undo(values), spec.layout)
     if spec.decoder is None:
         decoder = default_decoder(spec.task, spec.heads)
     else:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.styles import Style
+from anyscope.contracts import HeadLayout
 from anyscope.models import InputTransform, Segmenter
 from anyscope.running.run_folder import RunFolder
 from anyscope.seeding import derive_seed, generator
@@ -75,13 +76,14 @@ class Work:
             styled: Whether the styles are applied.
         """
         styles = self.styles if styled else ()
-        settings, classes = self.settings, self.segmenter.spec.classes
+        settings = self.settings
+        layout = HeadLayout(settings.heads, self.segmenter.spec.classes, settings.offsets)
         augmentation = augmentation or settings.augmentation
         own = labelled_patches(
             self.domains.source,
             settings,
             augmentation,
-            classes,
+            layout,
             stream,
             restyle_plane=lambda region, image: reduce(lambda x, style: style.plane(region, x), styles, image),
             restyle_patch=lambda image, random: reduce(lambda x, style: style.patch(x, random), styles, image),
@@ -89,7 +91,7 @@ class Work:
         if self.domains.few is None:
             return own
         zoom = self.segmenter.spec.input.zoom
-        few = labelled_patches(self.domains.few, settings, augmentation, classes, f"{stream} few", zoom=zoom)
+        few = labelled_patches(self.domains.few, settings, augmentation, layout, f"{stream} few", zoom=zoom)
         seed = derive_seed(settings.seed, stream, "mixture")
         return MixedPatches((own, few), (1 - _SHARE_OF_FEW, _SHARE_OF_FEW), seed)
 

@@ -168,7 +168,7 @@ class YNetCourse(Course):
         tasks = (net.segmenter, net.decoder) if self._both else (net.segmenter,)
         parameters = [parameter for task in tasks for parameter in task.parameters()]
         self._descent = Descent(parameters, rates, step.epochs[number] * self._steps)
-        self._objective = Objective.of(work.settings, work.segmenter.spec.classes)
+        self._objective = Objective.of(work.settings, work.segmenter.spec.layout)
         self._source = self._source_patches(0.0 if number == 0 else step.matched)
         self._target = work.target_patches(f"target {number}") if self._both else None
 

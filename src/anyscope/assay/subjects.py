@@ -115,7 +115,7 @@ class NetworkSubject:
 
     def _decode(self, maps: NDArray[np.float32]) -> Verdict:
         spec = self.segmenter.spec
-        labels = self._decoder(split_maps(maps, spec.heads, spec.classes))
+        labels = self._decoder(split_maps(maps, spec.layout))
         if spec.task == "instances":
             return Verdict((labels > 0).astype(np.uint8), labels)
         return Verdict(labels, objects_of(labels > 0))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 
 from anyscope.attacks.attack import Logits
-from anyscope.contracts import head_channels
+from anyscope.contracts import HeadLayout
 from anyscope.errors import BadInput
 
 
@@ -16,12 +15,8 @@ class Heads(Protocol):
     """The part of a spec that says which channels are which."""
 
     @property
-    def heads(self) -> Sequence[str]:
-        """Names of the heads, in the order of their channels."""
-
-    @property
-    def classes(self) -> int:
-        """Number of classes with background."""
+    def layout(self) -> HeadLayout:
+        """Which channels of the logits are whose."""
 
 
 class Predictor(Protocol):
@@ -47,10 +42,12 @@ def class_logits(segmenter: Predictor) -> Logits:
     Raises:
         BadInput: It has no mask head.
     """
-    spec = segmenter.spec
-    if "mask" not in spec.heads:
-        raise BadInput("segmenter", f"has the heads {', '.join(spec.heads)}", "a mask head, which is what is attacked")
-    part = head_channels(spec.heads, spec.classes)["mask"]
+    layout = segmenter.spec.layout
+    if "mask" not in layout.heads:
+        raise BadInput(
+            "segmenter", f"has the heads {', '.join(layout.heads)}", "a mask head, which is what is attacked"
+        )
+    part = layout.logits["mask"]
 
     def logits(images: torch.Tensor) -> torch.Tensor:
         mask = segmenter(images)[:, part]

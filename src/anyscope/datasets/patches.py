@@ -10,16 +10,25 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels
 from anyscope.datasets.planes import PlaneReader
+from anyscope.errors import BadInput
 from anyscope.seeding import generator
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A square cut: image (C, y, x) float32 in 0..1, labels (y, x), valid (y, x); None where labels are not known."""
+    """A square cut.
+
+    Args:
+        image: (C, y, x) float32 in 0..1.
+        labels: (l, y, x), the slice itself in the middle of its neighbours; None where labels are not known.
+        valid: (l, y, x), pixels whose labels count.
+        spacing: Distance between slices in pixels of the plane; 1 where it is unknown.
+    """
 
     image: NDArray[np.float32]
     labels: Labels | None
     valid: NDArray[np.bool_] | None
+    spacing: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class PatchSampler:
         neighbours: Planes on both sides that become channels.
         foreground: Share of patches that are laid around foreground, 0..1.
         seed: Seed of all draws.
+        label_neighbours: Slices on both sides whose labels are cut out too. The outermost slices of a stack, which have
+            fewer, are then not drawn.
     """
 
     planes: PlaneReader
@@ -43,6 +54,14 @@ class PatchSampler:
     neighbours: int
     foreground: float
     seed: int
+    label_neighbours: int = 0
+
+    def __post_init__(self) -> None:
+        for number, region in enumerate(self.planes.regions):
+            depth, around = self.planes.depth(number), self.label_neighbours
+            if depth <= 2 * around:
+                expected = f"at least {2 * around + 1}: targets look at {around} on either side"
+                raise BadInput(region.image.path, f"{depth} slice(s) to train on", expected, "choose other targets")
 
     def draw(self, number: int) -> Patch:
         """The patch with the given number, always the same one."""
@@ -54,7 +73,8 @@ class PatchSampler:
             ]
         )
         region = int(random.choice(len(weights), p=weights / weights.sum()))
-        z = int(random.integers(self.planes.depth(region)))
+        around = self.label_neighbours
+        z = around + int(random.integers(self.planes.depth(region) - 2 * around))
         plane = self.planes.plane(region, z)
         shape = plane.image.shape[1:]
         if len(plane.foreground) and random.random() < self.foreground:
@@ -63,12 +83,13 @@ class PatchSampler:
         else:
             start = random.integers(0, np.maximum(np.array(shape) - self.size, 0) + 1)
         start = np.clip(start, 0, np.maximum(np.array(shape) - self.size, 0))
-        image = self.planes.slab(region, z, self.neighbours)
-        return Patch(
-            self._cut(image, start),
-            None if plane.labels is None else self._cut(plane.labels, start),
-            None if plane.valid is None else self._cut(plane.valid, start),
-        )
+        image = self._cut(self.planes.slab(region, z, self.neighbours), start)
+        slab = [self.planes.plane(region, z + beside) for beside in range(-around, around + 1)]
+        labels = [self._cut(each.labels, start) for each in slab if each.labels is not None]
+        valid = [self._cut(each.valid, start) for each in slab if each.valid is not None]
+        if not labels or not valid:
+            return Patch(image, None, None)
+        return Patch(image, np.stack(labels), np.stack(valid), self.planes.spacing(region))
 
     def _cut(self, array: NDArray[Any], start: NDArray[np.intp]) -> NDArray[Any]:
         cut = array[..., start[0] : start[0] + self.size, start[1] : start[1] + self.size]

@@ -86,6 +86,14 @@ class PlaneReader:
         chosen = self.regions[region]
         return resampling_for(chosen.pixel_size_nm, self._pixel_size_nm, self._zoom).working_shape(chosen.roi.shape[1:])
 
+    def spacing(self, region: int) -> float:
+        """Distance between slices in working pixels of the plane; 1 where the voxel size is unknown."""
+        chosen = self.regions[region]
+        if chosen.voxel_size_nm is None or chosen.voxel_size_nm.z is None:
+            return 1.0
+        scale = self.plane_shape(region)[1] / chosen.roi.shape[2]
+        return chosen.voxel_size_nm.z / chosen.voxel_size_nm.in_plane * scale
+
     def plane(self, region: int, z: int) -> Plane:
         """The plane ``z``, counted within the region."""
         key = (region, z)

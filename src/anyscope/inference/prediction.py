@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anyscope.contracts import Prediction, Unit
+from anyscope.contracts import HEADS, Prediction, Unit
 from anyscope.errors import BadInput, EnvironmentFault
 from anyscope.images.resampling import LARGEST_SCALE, resample
 from anyscope.inference.activation import activate
@@ -46,7 +46,7 @@ def predict_maps(
         advance: Called after every few slices with their number.
 
     Returns:
-        float32 (K, z, y, x), K channels as :func:`anyscope.contracts.head_channels` orders them: sigmoid and softmax in
+        float32 (K, z, y, x), K channels as :class:`anyscope.contracts.HeadLayout` orders them: sigmoid and softmax in
         0..1, tanh in -1..1.
 
     Raises:
@@ -63,6 +63,13 @@ def _predict(
     """The maps, and how they were made."""
     spec = network.spec
     channels, depth, height, width = _checked_shape(image, spec)
+    directed = [head for head in spec.heads if HEADS[head].directed]
+    if directed and settings.augmentation != "none":
+        raise BadInput(
+            f"augmentation {settings.augmentation!r}",
+            f"the head {directed[0]!r}, which changes when images turn",
+            "none",
+        )
     maps = np.empty((spec.out_channels, depth, height, width), np.float32)
     with predicting(network, settings.device) as device:
         plan = estimate_memory(network, (channels, depth, height, width), settings, pixel_size_nm)
@@ -95,7 +102,7 @@ def segment(
     settings = settings or InferenceSettings()
     spec = network.spec
     values, plan = _predict(network, image, pixel_size_nm, settings, advance)
-    maps = split_maps(values, spec.heads, spec.classes)
+    maps = split_maps(values, spec.layout)
     if spec.decoder is None:
         decoder = default_decoder(spec.task, spec.heads)
     else:
@@ -173,7 +180,7 @@ def _predict_chunk(
     """
     spec = network.spec
     images = torch.stack([slices[z, :, part.y.read, part.x.read] for z, part in zip(numbers, parts, strict=True)])
-    found = activate(network(images), spec.heads, spec.classes)
+    found = activate(network(images), spec.layout)
     weights = torch.from_numpy(gaussian_weights(parts[0].shape)).to(found) if blend else None
     for z, part, values in zip(numbers, parts, found, strict=True):
         if weights is None:

@@ -11,11 +11,12 @@ from anyscope.instances.decoders import (
 )
 from anyscope.instances.maps import Maps, foreground_probability, split_maps
 from anyscope.instances.numbering import compact, smallest_dtype
-from anyscope.instances.targets import targets
+from anyscope.instances.targets import affinities, targets
 from anyscope.instances.tuning import tune
 
 __all__ = [
     "targets",
+    "affinities",
     "Maps",
     "split_maps",
     "foreground_probability",

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyscope.contracts import head_channels
+from anyscope.contracts import HeadLayout
 from anyscope.errors import BadInput
 
 Maps = Mapping[str, NDArray[np.float32]]
-"""Activated maps by head, each (z, y, x); the mask of K > 2 classes is (K, z, y, x), its channels adding up to 1."""
+"""Activated maps by head, each (z, y, x); the mask of K > 2 classes is (K, z, y, x), its channels adding up to 1;
+affinities are (offsets, z, y, x)."""
 
 _RANGES = {"mask": (0.0, 1.0), "boundary": (0.0, 1.0), "distance": (-1.0, 1.0)}
 _TOLERANCE = 1e-3
 
 
-def split_maps(maps: NDArray[np.float32], heads: Sequence[str], classes: int) -> dict[str, NDArray[np.float32]]:
+def split_maps(maps: NDArray[np.float32], layout: HeadLayout) -> dict[str, NDArray[np.float32]]:
     """The channels of each head as views.
 
     Args:
-        maps: Activated maps (K, z, y, x), K as :func:`anyscope.contracts.head_channels` gives it.
-        heads: Names of the heads in the order of their channels.
-        classes: Number of classes of the mask, background included.
+        maps: Activated maps (K, z, y, x).
+        layout: Which of the K channels are whose.
     """
-    channels = head_channels(heads, classes)
-    expected = max(part.stop for part in channels.values())
-    if maps.ndim != 4 or maps.shape[0] != expected:
-        raise BadInput("maps", f"shape {maps.shape}", f"({expected}, z, y, x) for the heads {', '.join(heads)}")
-    return {head: maps[part] if part.stop - part.start > 1 else maps[part.start] for head, part in channels.items()}
+    if maps.ndim != 4 or maps.shape[0] != layout.channels:
+        expected = f"({layout.channels}, z, y, x) for the heads {', '.join(layout.heads)}"
+        raise BadInput("maps", f"shape {maps.shape}", expected)
+    several = {head for head in layout.heads if layout.has_classes(head) or head == "affinities"}
+    return {head: maps[part] if head in several else maps[part.start] for head, part in layout.logits.items()}
 
 
 def foreground_probability(maps: Maps) -> NDArray[np.float32]:

@@ -45,3 +45,16 @@ def count_pixels(labels: Labels) -> NDArray[np.int64]:
         counts = np.bincount(plane.ravel().astype(np.intp, copy=False))
         sizes[: len(counts)] += counts
     return sizes
+
+
+def consecutive(labels: Labels) -> NDArray[np.uint32]:
+    """Ids in a type in which the largest + 1 does not wrap; wide ones are numbered 1..n. 0 stays 0.
+
+    >>> consecutive(np.array([0, 2**40, 7, 7]))
+    array([0, 1, 2, 2], dtype=uint32)
+    """
+    if labels.dtype.itemsize > 2:
+        import fastremap
+
+        labels, _ = fastremap.renumber(labels, preserve_zero=True)
+    return np.ascontiguousarray(labels, np.uint32)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from anyscope.contracts import HEADS, Task, head_channels
+from anyscope.contracts import HEADS, HeadLayout, Offset, Task
 from anyscope.errors import BadInput, Subject
 from anyscope.images import Intensity
 from anyscope.images.resampling import pixels_in_words
@@ -83,6 +83,7 @@ class SegmenterSpec(BaseModel):
         task: ``semantic`` or ``instances``.
         heads: What the network predicts for every pixel, in the order of its channels.
         classes: Number of classes with background; 2 for a binary mask.
+        offsets: Of the affinities, (z, y, x) in working pixels and slices.
         channels: Channels of an image, 1 for grey.
         neighbours: How many neighbouring slices on either side are given beside the slice itself. The input's channels
             are ordered by slice, then by channel.
@@ -105,6 +106,7 @@ class SegmenterSpec(BaseModel):
     task: Task
     heads: Annotated[tuple[str, ...], Field(min_length=1)] = ("mask",)
     classes: Annotated[int, Field(ge=2, le=1024)] = 2
+    offsets: Annotated[tuple[Offset, ...], Field(max_length=256)] = ()
     channels: Annotated[int, Field(ge=1, le=256)] = 1
     neighbours: Annotated[int, Field(ge=0, le=64)] = 0
     intensity: Intensity = Intensity()
@@ -121,6 +123,8 @@ class SegmenterSpec(BaseModel):
                 raise ValueError(f"{head!r} is not a head, one of {', '.join(HEADS)} was expected")
         if len(set(self.heads)) != len(self.heads):
             raise ValueError(f"a head is listed twice in {', '.join(self.heads)}")
+        if ("affinities" in self.heads) != bool(self.offsets):
+            raise ValueError("offsets belong to the head 'affinities', which needs at least one")
         levels = self.input.levels
         if levels and len(levels) != self.channels:
             raise ValueError(f"input: levels of {len(levels)} channels where an image has {self.channels}")
@@ -134,9 +138,14 @@ class SegmenterSpec(BaseModel):
         return self.channels * (2 * self.neighbours + 1)
 
     @property
+    def layout(self) -> HeadLayout:
+        """Which channels of the logits are whose."""
+        return HeadLayout(self.heads, self.classes, self.offsets)
+
+    @property
     def out_channels(self) -> int:
         """Channels of the logits, summed over the heads."""
-        return max(int(part.stop) for part in head_channels(self.heads, self.classes).values())
+        return self.layout.channels
 
     @property
     def pixels(self) -> str:

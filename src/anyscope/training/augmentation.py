@@ -5,6 +5,7 @@ Every draw comes from the generator that is passed in, so a patch depends on its
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,14 @@ def augment(patch: Patch, size: int, settings: AugmentationSettings, random: np.
     """A varied cut of ``size`` x ``size`` pixels from the middle of ``patch``.
 
     Args:
-        patch: Image (C, y, x) in 0..1 with labels and valid (y, x), at least ``size`` wide.
+        patch: Image (C, y, x) in 0..1 with labels and valid (l, y, x), at least ``size`` wide.
         size: Edge of the result in pixels.
         settings: What is varied, and how far.
         random: The generator of all draws.
     """
     patch = _geometry(patch, size, settings, random)
     image = vary_appearance(patch.image, settings, random)
-    return Patch(np.ascontiguousarray(image, dtype=np.float32), patch.labels, patch.valid)
+    return replace(patch, image=np.ascontiguousarray(image, dtype=np.float32))
 
 
 def vary_appearance(
@@ -57,10 +58,11 @@ def centre(patch: Patch, size: int) -> Patch:
     """The middle of a patch, unchanged."""
     first = [(length - size) // 2 for length in patch.image.shape[-2:]]
     window = (..., slice(first[0], first[0] + size), slice(first[1], first[1] + size))
-    return Patch(
-        patch.image[window],
-        None if patch.labels is None else patch.labels[window],
-        None if patch.valid is None else patch.valid[window],
+    return replace(
+        patch,
+        image=patch.image[window],
+        labels=None if patch.labels is None else patch.labels[window],
+        valid=None if patch.valid is None else patch.valid[window],
     )
 
 
@@ -85,7 +87,7 @@ def _geometry(patch: Patch, size: int, settings: AugmentationSettings, random: n
 
     labels = None if patch.labels is None else turned(patch.labels)
     valid = None if patch.valid is None else turned(patch.valid)
-    return Patch(turned(patch.image), labels, valid)
+    return replace(patch, image=turned(patch.image), labels=labels, valid=valid)
 
 
 def _warp(patch: Patch, size: int, angle: float, zoom: float, bend: NDArray[np.float64]) -> Patch:
@@ -107,9 +109,9 @@ def _warp(patch: Patch, size: int, angle: float, zoom: float, bend: NDArray[np.f
     # Labels are picked by the place they come from, since float32 would round large ids.
     places = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")).float()
     rows_of, columns_of = sampled(places, "nearest").long().numpy()
-    labels = None if patch.labels is None else patch.labels[rows_of, columns_of]
-    valid = None if patch.valid is None else patch.valid[rows_of, columns_of]
-    return Patch(image, labels, valid)
+    labels = None if patch.labels is None else patch.labels[:, rows_of, columns_of]
+    valid = None if patch.valid is None else patch.valid[:, rows_of, columns_of]
+    return replace(patch, image=image, labels=labels, valid=valid)
 
 
 def _intensity(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from anyscope.contracts import HeadLayout
 from anyscope.datasets import LabelledImages, UnlabelledImages
 from anyscope.datasets.patches import Patch, PatchSampler
 from anyscope.datasets.planes import PlaneReader, Restyle
@@ -19,7 +22,10 @@ from anyscope.training.augmentation import augment, margin_px
 from anyscope.training.settings import AugmentationSettings, TrainSettings
 
 Batch = dict[str, torch.Tensor]
-"""``images`` [B, C, H, W] in 0..1, ``targets`` [B, heads, H, W], ``valid`` [B, H, W]."""
+"""``images`` [B, C, H, W] in 0..1, ``targets`` [B, T, H, W] (NaN where not known), ``valid`` [B, H, W]."""
+_FAR_PX, _MOST_LABEL_NEIGHBOURS = 16.0, 8
+"""In the volume, rims are looked for so far away (the tanh of the distance has then reached .96), and no further than
+so many slices, for time's sake."""
 RestylePatch = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
 
 
@@ -30,16 +36,17 @@ class PatchDataset(Dataset[Batch]):
     Args:
         sampler: Where they are cut.
         size: Edge of a patch in pixels.
-        heads, classes: What the targets are made for.
+        layout: What the targets are made for.
         augmentation: How they are varied.
+        dimensions: 3 for outlines and distances in the volume, 2 for those in each slice.
         restyle: Changes the grey levels of a cut (C, y, x) before that, with the patch's own generator.
     """
 
     sampler: PatchSampler
     size: int
-    heads: tuple[str, ...]
-    classes: int
+    layout: HeadLayout
     augmentation: AugmentationSettings
+    dimensions: Literal[2, 3] = 2
     restyle: RestylePatch | None = None
 
     def __getitem__(self, number: int) -> Batch:
@@ -47,11 +54,19 @@ class PatchDataset(Dataset[Batch]):
         patch = self.sampler.draw(number)
         if self.restyle is not None:
             image = self.restyle(patch.image, generator(self.sampler.seed, "style", number))
-            patch = Patch(image, patch.labels, patch.valid)
+            patch = replace(patch, image=image)
         random = generator(self.sampler.seed, "augmentation", number)
         patch = augment(patch, self.size, self.augmentation, random)
-        maps, valid = _targets(patch, self.heads, self.classes)
+        maps, valid = self._targets(patch)
         return {"images": torch.from_numpy(patch.image), "targets": torch.from_numpy(maps), "valid": valid}
+
+    def _targets(self, patch: Patch) -> tuple[NDArray[np.float32], torch.Tensor]:
+        if patch.labels is None or patch.valid is None:
+            raise ValueError("training patches need labels")
+        middle = len(patch.labels) // 2
+        spacing = (patch.spacing, 1.0, 1.0) if self.dimensions == 3 else None
+        maps, _ = targets(patch.labels, self.layout, planes=slice(middle, middle + 1), spacing=spacing)
+        return maps[:, 0], torch.from_numpy(patch.valid[middle])
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,7 @@ def labelled_patches(
     part: LabelledImages,
     settings: TrainSettings,
     augmentation: AugmentationSettings,
-    classes: int,
+    layout: HeadLayout,
     stream: str,
     *,
     zoom: float | None = None,
@@ -104,16 +119,17 @@ def labelled_patches(
 
     Args:
         part: The images.
-        settings: Task, heads, patch size, working pixels, seed.
+        settings: Task, patch size, working pixels, seed.
         augmentation: How patches are varied.
-        classes: Number of classes of the mask head.
+        layout: What the targets are made for.
         stream: Name of the stream of random numbers.
         zoom: Another than that of the settings.
         restyle_plane: See :class:`~anyscope.datasets.planes.PlaneReader`.
         restyle_patch: See :class:`PatchDataset`.
     """
     sampler = _sampler(part, settings, augmentation, stream, zoom, restyle_plane)
-    return PatchDataset(sampler, settings.patch_px, settings.heads, classes, augmentation, restyle_patch)
+    sampler = replace(sampler, label_neighbours=_label_neighbours(sampler.planes, layout, settings.dimensions))
+    return PatchDataset(sampler, settings.patch_px, layout, augmentation, settings.dimensions, restyle_patch)
 
 
 def image_patches(
@@ -144,11 +160,13 @@ def _sampler(
     return PatchSampler(planes, cut, settings.neighbours, settings.foreground, derive_seed(settings.seed, stream))
 
 
-def _targets(patch: Patch, heads: tuple[str, ...], classes: int) -> tuple[NDArray[np.float32], torch.Tensor]:
-    if patch.labels is None or patch.valid is None:
-        raise ValueError("training patches need labels")
-    maps, valid = targets(patch.labels[None], heads, classes)
-    return maps[:, 0], torch.from_numpy(valid[0] & patch.valid)
+def _label_neighbours(planes: PlaneReader, layout: HeadLayout, dimensions: int) -> int:
+    """Slices on either side whose labels the targets of a slice depend on."""
+    reach = max((abs(z) for z, _, _ in layout.offsets), default=0)
+    if dimensions == 2 or not {"boundary", "distance", "centre"} & set(layout.heads):
+        return reach
+    spacing = min(planes.spacing(region) for region in range(len(planes.regions)))
+    return max(reach, min(_MOST_LABEL_NEIGHBOURS, math.ceil(_FAR_PX / spacing)))
 
 
 class _Numbers(Sampler[int]):

@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch.utils.data import Dataset
 
+from anyscope.contracts import HeadLayout
 from anyscope.datasets.folder import LabelledImages
 from anyscope.inference import InferenceSettings
 from anyscope.models import Segmenter
@@ -53,7 +54,7 @@ class SupervisedCourse(Course):
         validation: LabelledImages | None,
     ) -> None:
         self._accelerator, self._dataset, self._settings, self._best_file = accelerator, dataset, settings, best
-        self._objective = Objective.of(settings, segmenter.spec.classes)
+        self._objective = Objective.of(settings, segmenter.spec.layout)
         optimiser = make_optimiser(segmenter.parameters(), settings)
         self._model, self._optimiser = accelerator.prepare(segmenter, optimiser)
         self._segmenter = segmenter
@@ -63,7 +64,7 @@ class SupervisedCourse(Course):
         self._judged = None if validation is None else Validation.read(validation, segmenter.spec, settings)
         self._fixed: list[Batch] = []
         if validation is not None:
-            self._fixed = _fixed_batches(validation, settings, segmenter.spec.classes, accelerator.device)
+            self._fixed = _fixed_batches(validation, settings, segmenter.spec.layout, accelerator.device)
         self._batches: Iterator[Batch] = iter(())
 
     @property
@@ -166,7 +167,7 @@ def fit(
     Raises:
         BadInput: The loss is not a number any more, or a checkpoint is damaged.
     """
-    dataset = labelled_patches(train, settings, settings.augmentation, segmenter.spec.classes, "train")
+    dataset = labelled_patches(train, settings, settings.augmentation, segmenter.spec.layout, "train")
     return fit_patches(segmenter, dataset, validation, settings, run, cpu=cpu)
 
 
@@ -214,8 +215,8 @@ def fit_patches(
 
 
 def _fixed_batches(
-    validation: LabelledImages, settings: TrainSettings, classes: int, device: torch.device
+    validation: LabelledImages, settings: TrainSettings, layout: HeadLayout, device: torch.device
 ) -> list[Batch]:
-    dataset = labelled_patches(validation, settings, _QUIET, classes, "validation")
+    dataset = labelled_patches(validation, settings, _QUIET, layout, "validation")
     loader = epoch_loader(dataset, 0, _VALIDATION_BATCHES, settings.batch, workers=0)
     return [{key: value.to(device) for key, value in batch.items()} for batch in loader]

@@ -19,7 +19,14 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 LOSSES: Registry[Loss] = Registry("loss")
 
-DEFAULT_LOSSES = {"mask": "bce+dice", "classes": "ce+dice", "boundary": "bce+0.5*dice", "distance": "5*mse"}
+DEFAULT_LOSSES = {
+    "mask": "bce+dice",
+    "classes": "ce+dice",
+    "boundary": "bce+0.5*dice",
+    "distance": "5*mse",
+    "centre": "bce+0.5*dice",
+    "affinities": "bce+0.5*dice",
+}
 """Defaults by head. Boundary and distance follow the BC and BCD targets of pytorch_connectomics: BCE + .5 Dice on maps,
 5 MSE on the tanh of the distance."""
 

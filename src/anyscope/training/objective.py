@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from anyscope.contracts import head_channels
+from anyscope.contracts import HeadLayout
 from anyscope.models.segmenter import GuidedLogits
 from anyscope.training.batches import Batch
 from anyscope.training.losses import combined_loss
@@ -19,19 +19,17 @@ class Objective:
     """The sum over heads of their losses; that of the auxiliary outputs of a network is added with their weights.
 
     Args:
-        heads: Heads in the order of the logits' channels.
-        classes: Number of classes of the mask head.
+        layout: Heads in the order of the logits' channels.
         losses: Loss of each head as a sum such as ``bce+0.5*dice``.
     """
 
-    heads: tuple[str, ...]
-    classes: int
+    layout: HeadLayout
     losses: tuple[str, ...]
 
     @classmethod
-    def of(cls, settings: TrainSettings, classes: int) -> Objective:
+    def of(cls, settings: TrainSettings, layout: HeadLayout) -> Objective:
         """The objective that the settings describe."""
-        return cls(settings.heads, classes, tuple(settings.loss_of(head, classes) for head in settings.heads))
+        return cls(layout, tuple(settings.loss_of(head, layout.classes) for head in layout.heads))
 
     def __call__(
         self, model: Callable[..., torch.Tensor | GuidedLogits], batch: Batch, *, auxiliary: bool = False
@@ -51,10 +49,18 @@ class Objective:
         return torch.stack(parts).sum()
 
     def _of(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The sum over heads; that of affinities is the mean over their offsets."""
         logits = logits.float()
-        channels = head_channels(self.heads, self.classes)
-        parts = [
-            combined_loss(text)(logits[:, channels[head]], batch["targets"][:, place], batch["valid"])
-            for place, (head, text) in enumerate(zip(self.heads, self.losses, strict=True))
-        ]
+        parts = []
+        for head, text in zip(self.layout.heads, self.losses, strict=True):
+            values, target = logits[:, self.layout.logits[head]], batch["targets"][:, self.layout.targets[head]]
+            each = [values] if self.layout.has_classes(head) else [values[:, i, None] for i in range(values.shape[1])]
+            losses = [_known(text, one, target[:, number], batch["valid"]) for number, one in enumerate(each)]
+            parts.append(torch.stack(losses).mean())
         return torch.stack(parts).sum()
+
+
+def _known(text: str, logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """The loss of one target [B, H, W] where it is known, that is, not NaN."""
+    known = target.isfinite()
+    return combined_loss(text)(logits, target.where(known, 0.0), valid & known)

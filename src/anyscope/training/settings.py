@@ -6,11 +6,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from anyscope.contracts import HEADS, Task
+from anyscope.contracts import HEADS, Offset, Task
 from anyscope.errors import BadInput, unknown_name
 from anyscope.images import Intensity
 from anyscope.running.documents import explain
 from anyscope.training.losses import DEFAULT_LOSSES, parse_loss
+
+AFFINITY_OFFSETS: tuple[Offset, ...] = (
+    (0, -1, 0), (0, 0, -1), (0, -9, 0), (0, 0, -9), (0, -9, -9), (0, 9, -9), (0, -27, 0), (0, 0, -27),
+)  # fmt: skip
+"""Two to the neighbours, which join, and six long ones, which part: a selection of those of Wolf et al. (ECCV 2018)."""
+AFFINITY_OFFSETS_IN_DEPTH: tuple[Offset, ...] = ((-1, 0, 0), (-2, 0, 0))
 
 
 class _Settings(BaseModel):
@@ -60,6 +66,9 @@ class TrainSettings(_Settings):
         arguments: Arguments of that model.
         task: ``semantic`` for masks and classes, ``instances`` for objects.
         heads: Maps the network predicts; by default ``mask`` for semantic, ``mask, boundary, distance`` for instances.
+        offsets: Of the head ``affinities``, (z, y, x) in slices and working pixels; by default
+            :data:`AFFINITY_OFFSETS`, in three dimensions with those to the next slices.
+        dimensions: 3 where objects are to be told apart in the volume: rims also where an object ends in depth.
         weights: ``random``, or ``imagenet`` where the model has such weights and the hub can be reached.
         intensity: How pixel values become 0..1; see :class:`anyscope.images.Intensity`.
         pixel_size_nm: Working pixel size, to which images of known pixel size are resampled; None for native pixels.
@@ -89,6 +98,8 @@ class TrainSettings(_Settings):
     arguments: dict[str, Any] = Field(default_factory=dict)
     task: Task = "semantic"
     heads: tuple[str, ...] = ()
+    offsets: tuple[Offset, ...] = ()
+    dimensions: Literal[2, 3] = 2
     weights: Literal["random", "imagenet"] = "random"
     intensity: Intensity = Intensity()
     pixel_size_nm: float | None = Field(None, gt=0)
@@ -123,6 +134,9 @@ class TrainSettings(_Settings):
         if not data.get("heads"):
             instances = data.get("task") == "instances"
             data["heads"] = ("mask", "boundary", "distance") if instances else ("mask",)
+        if "affinities" in data["heads"] and not data.get("offsets"):
+            in_depth = AFFINITY_OFFSETS_IN_DEPTH if data.get("dimensions") == 3 else ()
+            data["offsets"] = (*in_depth, *AFFINITY_OFFSETS)
         return data
 
     @model_validator(mode="after")

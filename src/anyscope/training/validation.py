@@ -102,7 +102,7 @@ class Validation:
         return tune(start, maps, self._references(), score, search=search, rounds=rounds)
 
     def _split(self, maps: Sequence[NDArray[np.float32]]) -> list[Maps]:
-        return [split_maps(values, self.spec.heads, self.spec.classes) for values in maps]
+        return [split_maps(values, self.spec.layout) for values in maps]
 
     def _references(self) -> list[Labels]:
         return [image.reference for image in self.images]

@@ -122,6 +122,7 @@ def _spec(dataset: Dataset, settings: TrainSettings) -> SegmenterSpec:
         heads=settings.heads,
         classes=dataset.classes if settings.task == "semantic" else 2,
         channels=dataset.labelled("train").channels,
+        offsets=settings.offsets,
         neighbours=settings.neighbours,
         intensity=settings.intensity,
         pixel_size_nm=settings.pixel_size_nm,

@@ -11,6 +11,7 @@ from torch.distributions import Bernoulli, Categorical
 
 from anyscope.adaptation.refinement.pseudo_labels import Labeller, Pseudo, divergence, entropy, one_hot
 from anyscope.adaptation.refinement.views import turned
+from anyscope.contracts import HeadLayout
 from anyscope.inference.activation import activate
 from anyscope.models import SegmenterSpec, build_segmenter
 from anyscope.training.losses import LOSSES
@@ -75,7 +76,7 @@ def test_orientations_are_turned_back_before_they_are_averaged():
     straight, rotated = labeller(segmenter, image).maps, labeller(segmenter, turned(image, 5)).maps
     assert torch.allclose(turned(straight, 5), rotated, atol=1e-5)
     with torch.no_grad():
-        single = activate(segmenter(image), ALL_HEADS.heads, 2)
+        single = activate(segmenter(image), ALL_HEADS.layout)
     assert torch.allclose(Labeller(0.5, 1)(segmenter, image).maps, single)
     assert not torch.allclose(straight, single, atol=1e-3)
     assert not straight.requires_grad
@@ -87,13 +88,13 @@ def test_with_hard_labels_the_distance_is_that_of_the_supervised_losses():
     mask = (draw(2, 1, 5, 6) > 0).float()
     logits = draw(2, 1, 5, 6, seed=1)
     counted = valid.float().mean()
-    ours = divergence(logits, Pseudo(mask, weights), ("mask",), 2)
+    ours = divergence(logits, Pseudo(mask, weights), HeadLayout(("mask",)))
     assert torch.isclose(ours, LOSSES["bce"](logits, mask[:, 0], valid) * counted)
     numbers = torch.randint(0, 3, (2, 5, 6), generator=torch.Generator().manual_seed(3))
     logits = draw(2, 3, 5, 6, seed=4)
-    ours = divergence(logits, Pseudo(one_hot(numbers, 3), weights), ("mask",), 3)
+    ours = divergence(logits, Pseudo(one_hot(numbers, 3), weights), HeadLayout(("mask",), 3))
     assert torch.isclose(ours, LOSSES["ce"](logits, numbers.float(), valid) * counted)
-    ours = divergence(logits, Pseudo(one_hot(numbers, 3), weights), ("mask",), 3, dice=2.0) - ours
+    ours = divergence(logits, Pseudo(one_hot(numbers, 3), weights), HeadLayout(("mask",), 3), dice=2.0) - ours
     assert 0 < ours < 2
 
 
@@ -105,10 +106,10 @@ def test_with_soft_labels_the_distance_is_that_of_torch_and_heads_add_up():
         + F.binary_cross_entropy_with_logits(logits[:, 1], maps[:, 1])
         + 5 * F.mse_loss(logits[:, 2].tanh(), maps[:, 2])
     )
-    assert torch.isclose(divergence(logits, Pseudo(maps, weights), ALL_HEADS.heads, 2), expected)
+    assert torch.isclose(divergence(logits, Pseudo(maps, weights), ALL_HEADS.layout), expected)
     target = draw(2, 3, 5, 6, seed=6).softmax(1)
     expected = F.cross_entropy(logits, target)
-    assert torch.isclose(divergence(logits, Pseudo(target, weights[:, :1]), ("mask",), 3), expected)
+    assert torch.isclose(divergence(logits, Pseudo(target, weights[:, :1]), HeadLayout(("mask",), 3)), expected)
 
 
 def test_soft_dice_is_least_where_the_maps_are_equal():
@@ -116,8 +117,8 @@ def test_soft_dice_is_least_where_the_maps_are_equal():
     weights = torch.ones(2, 1, 5, 6)
 
     def of(logits):
-        without = divergence(logits, Pseudo(maps, weights), ("mask",), 2)
-        return float(divergence(logits, Pseudo(maps, weights), ("mask",), 2, dice=1.0) - without)
+        without = divergence(logits, Pseudo(maps, weights), HeadLayout(("mask",)))
+        return float(divergence(logits, Pseudo(maps, weights), HeadLayout(("mask",)), dice=1.0) - without)
 
     assert of(maps.logit()) == pytest.approx(0, abs=1e-5)
     assert of(maps.logit() + 0.5) > 1e-3
@@ -131,14 +132,14 @@ def test_pixels_that_do_not_count_do_not():
     changed = logits.clone()
     changed[..., 3:] = 9
     for dice in (0.0, 1.0):
-        values = [divergence(each, Pseudo(maps, weights), ALL_HEADS.heads, 2, dice=dice) for each in (logits, changed)]
+        values = [divergence(each, Pseudo(maps, weights), ALL_HEADS.layout, dice=dice) for each in (logits, changed)]
         assert torch.equal(*values)
 
 
 def test_entropy_is_that_of_the_distributions():
     logits = draw(2, 3, 5, 6)
     expected = sum(Bernoulli(logits=logits[:, n]).entropy().mean() for n in range(2))
-    assert torch.isclose(entropy(logits, ALL_HEADS.heads, 2), expected)
+    assert torch.isclose(entropy(logits, ALL_HEADS.layout), expected)
     expected = Categorical(logits=logits.movedim(1, -1)).entropy().mean()
-    assert torch.isclose(entropy(logits, ("mask",), 3), expected)
-    assert entropy(torch.zeros(1, 1, 2, 2), ("mask",), 2).item() == pytest.approx(math.log(2))
+    assert torch.isclose(entropy(logits, HeadLayout(("mask",), 3)), expected)
+    assert entropy(torch.zeros(1, 1, 2, 2), HeadLayout(("mask",))).item() == pytest.approx(math.log(2))

@@ -14,6 +14,7 @@ from anyscope.adaptation.refinement.course import batch_norms, keeping_statistic
 from anyscope.adaptation.refinement.mean_teacher import MeanTeacher
 from anyscope.adaptation.refinement.teacher import TeacherStep, moving_average
 from anyscope.adaptation.refinement.views import StrongView, WeakView, target_views
+from anyscope.contracts import HeadLayout
 from anyscope.inference.activation import activate
 from anyscope.models import InputTransform, SegmenterSpec, build_segmenter
 from anyscope.models.segmenter import Segmenter
@@ -260,13 +261,13 @@ def test_the_teacher_learns_to_say_the_same_of_varied_images(kind, trained_work)
         target_views(replace(work, folder=work.folder / "elsewhere"), WeakView(), StrongView(), 1), 9, 24
     )
     source = work.batch(work.source_patches("elsewhere"), 9, 24)
-    objective = Objective.of(work.settings, 2)
+    objective = Objective.of(work.settings, work.segmenter.spec.layout)
 
     def judged(weights):
         segmenter = build_segmenter(work.segmenter.spec, 0).eval()
         segmenter.load_state_dict(weights)
         with torch.no_grad():
-            weak, strong = (activate(segmenter(views[name]), ("mask",), 2) for name in ("weak", "strong0"))
+            weak, strong = (activate(segmenter(views[name]), HeadLayout(("mask",))) for name in ("weak", "strong0"))
             return float((weak - strong).abs().mean()), float(objective(segmenter, source))
 
     (far, loss), (near, later) = judged(first), judged(last)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from anyscope.adaptation.refinement.views import still
 from anyscope.adaptation.work import Work
-from anyscope.contracts import HEADS, head_channels
+from anyscope.contracts import HEADS, HeadLayout
 from anyscope.training.checkpoint import State
 
 _PATCHES = 64
@@ -30,15 +29,13 @@ class Alignment:
 
     Args:
         wanted: Shares of the channels of the maps, [K].
-        heads, classes: What the channels are.
+        layout: What the channels are.
         strength: 0 for none, 1 for all of it.
         decay: Of the moving average, a plain mean at first.
     """
 
-    def __init__(
-        self, wanted: torch.Tensor, heads: Sequence[str], classes: int, strength: float, decay: float = 0.98
-    ) -> None:
-        self._wanted, self._heads, self._classes = wanted, tuple(heads), classes
+    def __init__(self, wanted: torch.Tensor, layout: HeadLayout, strength: float, decay: float = 0.98) -> None:
+        self._wanted, self._layout = wanted, layout
         self._strength, self._decay = strength, decay
         self._found = torch.zeros_like(wanted)
         self._count = 0
@@ -48,7 +45,7 @@ class Alignment:
         self._count += 1
         self._found = torch.lerp(self._found, self._decided(maps), max(1 - self._decay, 1 / self._count))
         aligned = maps.clone()
-        for head, part in head_channels(self._heads, self._classes).items():
+        for head, part in self._layout.logits.items():
             if HEADS[head].activation == "tanh":
                 continue
             factor = self._factors(self._wanted[part], self._found[part])[:, None, None]
@@ -64,10 +61,10 @@ class Alignment:
         """Shares [K] of the pixels that maps decide for: labels are decisions too, means of probabilities are not."""
         axes = [axis for axis in range(maps.ndim) if axis != maps.ndim - 3]
         shares = (maps > 0.5).to(maps).mean(axes)
-        for part in head_channels(self._heads, self._classes).values():
+        for part in self._layout.logits.values():
             if part.stop - part.start > 1:
                 winners = maps[..., part, :, :].argmax(-3).flatten()
-                shares[part] = torch.bincount(winners, minlength=self._classes) / len(winners)
+                shares[part] = torch.bincount(winners, minlength=self._layout.classes) / len(winners)
         return shares
 
     def _factors(self, wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
@@ -96,7 +93,7 @@ def shares_of_source(work: Work) -> torch.Tensor:
         patch = patches[number]
         counted = patch["valid"]
         valid += float(counted.sum())
-        for place, part in enumerate(head_channels(spec.heads, spec.classes).values()):
+        for place, part in enumerate(spec.layout.logits.values()):
             target = patch["targets"][place][counted]
             if part.stop - part.start == 1:
                 sums[part] += target.sum()

@@ -201,7 +201,7 @@ class _TentCourse(RefinementCourse):
         images = self._work.batch(self._patches, number, self._step.batch)["images"]
         spec = self._segmenter.spec
         with _by_batch(self._segmenter, self._layers):
-            loss = entropy(self._segmenter(images), spec.heads, spec.classes)
+            loss = entropy(self._segmenter(images), spec.layout)
         descend(self._optimiser, loss, self._trained, 0.0)
         return {"loss": loss.detach()}
 

@@ -114,7 +114,7 @@ class FixMatchCourse(TeacherCourse):
 
     def _far(self, logits: torch.Tensor, pseudo: Pseudo) -> torch.Tensor:
         spec = self._student.spec
-        return divergence(logits, pseudo, spec.heads, spec.classes, dice=self._step.dice)
+        return divergence(logits, pseudo, spec.layout, dice=self._step.dice)
 
 
 def encoder_stages(net: nn.Module) -> list[nn.Module]:

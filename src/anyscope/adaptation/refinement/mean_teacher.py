@@ -61,5 +61,5 @@ class _MeanTeacherCourse(TeacherCourse):
     def on_target(self, student: Segmenter, teacher: Segmenter, views: Batch, number: int) -> Losses:  # noqa: ARG002
         step, spec = self._step, student.spec
         pseudo = self.labeller()(teacher, views[WEAK])
-        loss = divergence(student(views["strong0"]), pseudo, spec.heads, spec.classes, dice=step.dice)
+        loss = divergence(student(views["strong0"]), pseudo, spec.layout, dice=step.dice)
         return {"target": loss}

@@ -5,7 +5,7 @@ Maps are activated: probabilities of mask, classes and boundary, tanh of the dis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from anyscope.adaptation.refinement.views import turned, turned_back
-from anyscope.contracts import HEADS, head_channels
+from anyscope.contracts import HEADS, HeadLayout
 from anyscope.inference.activation import activate
 from anyscope.models import Segmenter, SegmenterSpec
 
@@ -62,7 +62,7 @@ class Labeller:
         """Ask ``teacher``, in the mode it is in, about square images [B, C, N, N]."""
         spec = teacher.spec
         samples = torch.stack([
-            turned_back(activate(teacher(turned(images, turn)).float(), spec.heads, spec.classes), turn)
+            turned_back(activate(teacher(turned(images, turn)).float(), spec.layout), turn)
             for turn in range(self.orientations)
         ])  # fmt: skip
         return self.judge(samples if self.align is None else self.align(samples), spec)
@@ -70,7 +70,7 @@ class Labeller:
     def judge(self, samples: torch.Tensor, spec: SegmenterSpec) -> Pseudo:
         """What activated maps [orientations, B, K, H, W] amount to."""
         maps = samples.mean(0)
-        channels = head_channels(spec.heads, spec.classes)
+        channels = spec.layout.logits
         weights, kept = {}, maps.clone()
         for head, part in channels.items():
             if HEADS[head].activation == "tanh":
@@ -108,9 +108,7 @@ def one_hot(classes: torch.Tensor, count: int) -> torch.Tensor:
     return F.one_hot(classes, count).movedim(-1, 1).float()
 
 
-def divergence(
-    logits: torch.Tensor, pseudo: Pseudo, heads: Sequence[str], classes: int, *, dice: float = 0.0
-) -> torch.Tensor:
+def divergence(logits: torch.Tensor, pseudo: Pseudo, layout: HeadLayout, *, dice: float = 0.0) -> torch.Tensor:
     """How far logits [B, K, H, W] are from pseudo-labels: a scalar, the sum over heads.
 
     Cross-entropy with soft targets for mask, classes and boundary, the squared error of the tanh for the distance, each
@@ -119,12 +117,12 @@ def divergence(
     Args:
         logits: What the student says.
         pseudo: What the teacher said.
-        heads, classes: What the channels are.
+        layout: What the channels are.
         dice: Weight of a soft Dice loss of mask, classes and boundary beside the cross-entropy.
     """
     logits = logits.float()
     parts = []
-    for place, (head, part) in enumerate(head_channels(heads, classes).items()):
+    for place, (head, part) in enumerate(layout.logits.items()):
         values, target, weight = logits[:, part], pseudo.maps[:, part], pseudo.weights[:, place]
         if HEADS[head].activation == "tanh":
             parts.append(_OF_DISTANCE * (weight * (values[:, 0].tanh() - target[:, 0]) ** 2).mean())
@@ -149,11 +147,11 @@ def _soft_dice(probability: torch.Tensor, reference: torch.Tensor, weight: torch
     return (1 - (2 * shared + 1) / (total + 1)).mean()
 
 
-def entropy(logits: torch.Tensor, heads: Sequence[str], classes: int) -> torch.Tensor:
+def entropy(logits: torch.Tensor, layout: HeadLayout) -> torch.Tensor:
     """Mean entropy in nats of what logits [B, K, H, W] say, a scalar: the sum over mask, classes and boundary."""
     logits = logits.float()
     parts = []
-    for head, part in head_channels(heads, classes).items():
+    for head, part in layout.logits.items():
         if HEADS[head].activation == "tanh":
             continue
         values = logits[:, part]

@@ -103,7 +103,7 @@ class TeacherCourse(RefinementCourse):
         self._average = moving_average(self._student, step.decay)
         self._trained = [parameter for parameter in self._student.net.parameters() if parameter.requires_grad]
         self._optimiser = torch.optim.Adam(self._trained, lr=step.learning_rate)
-        self._objective = Objective.of(work.settings, work.segmenter.spec.classes)
+        self._objective = Objective.of(work.settings, work.segmenter.spec.layout)
         self._source: Dataset[Batch] | None = work.source_patches("source") if step.source_weight > 0 else None
         self._alignment = _alignment(work, step.alignment) if step.alignment > 0 else None
         self._target: ViewPatches = target_views(work, step.weak, step.strong, step.strong_views)
@@ -157,7 +157,7 @@ class TeacherCourse(RefinementCourse):
 
 def _alignment(work: Work, strength: float) -> Alignment:
     spec = work.segmenter.spec
-    return Alignment(shares_of_source(work), spec.heads, spec.classes, strength)
+    return Alignment(shares_of_source(work), spec.layout, strength)
 
 
 def moving_average(student: Segmenter, decay: float) -> AveragedModel:

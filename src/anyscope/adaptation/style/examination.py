@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anyscope.adaptation.style.hallucination import Examination, compare_foreground, compare_structure, planes_of
 from anyscope.adaptation.style.images import STILL, DomainImages, middle_slice
-from anyscope.contracts import head_channels
+from anyscope.contracts import HeadLayout
 from anyscope.inference.activation import activate
 from anyscope.models.translator import Translator
 from anyscope.running.atomic import atomic_file, write_text
@@ -79,13 +79,13 @@ class Examiner:
 
     def _foreground(self, images: torch.Tensor) -> NDArray[np.bool_]:
         spec = self.images.work.segmenter.spec
-        maps = activate(self.images.work.segmenter(images), spec.heads, spec.classes)
-        return mask_foreground(maps, spec.heads, spec.classes)
+        maps = activate(self.images.work.segmenter(images), spec.layout)
+        return mask_foreground(maps, spec.layout)
 
 
-def mask_foreground(maps: torch.Tensor, heads: tuple[str, ...], classes: int) -> NDArray[np.bool_]:
+def mask_foreground(maps: torch.Tensor, layout: HeadLayout) -> NDArray[np.bool_]:
     """Foreground [B, H, W] of activated maps [B, K, H, W]: of classes, wherever background is not the likeliest."""
-    mask = maps[:, head_channels(heads, classes)["mask"]]
+    mask = maps[:, layout.logits["mask"]]
     chosen = mask.argmax(dim=1) > 0 if mask.shape[1] > 1 else mask[:, 0] > 0.5
     return chosen.cpu().numpy()
 
