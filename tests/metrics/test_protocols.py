@@ -275,3 +275,34 @@ def test_surface_measures_in_nm_and_never_mixes_units():
     assert protocol.scores(pixels)["boundary_f1"] < 1
     with pytest.raises(BadInput, match="1 of 2 images"):
         protocol.scores(protocol.pool([pixels, flipped]))
+
+
+def test_neurites_count_what_is_predicted_zero():
+    reference = np.array([[[1, 1, 1, 1, 0, 2, 2, 2, 2]]])
+    prediction = np.array([[[1, 1, 1, 0, 7, 2, 2, 0, 2]]])
+    scores = scores_of(PROTOCOLS["neurites"], reference, prediction)
+    assert scores["predicted_zero"] == pytest.approx(2 / 8)
+    error, _, _ = adapted_rand_error(reference, prediction)
+    assert scores["adapted_rand_error_scikit_image"] == pytest.approx(error)
+    split, merge = variation_of_information(reference[reference > 0], prediction[reference > 0])
+    assert (scores["voi_split"], scores["voi_merge"]) == pytest.approx((split, merge))
+    assert scores["voi"] == pytest.approx(split + merge)
+    snemi = scores_of(PROTOCOLS["snemi3d"], reference, prediction)
+    assert scores["adapted_rand_error"] == pytest.approx(snemi["adapted_rand_error"])
+
+
+def test_unlinked_slices_are_perfect_in_2d_alone():
+    reference = np.repeat(cells(3, (1, 60, 60), 30), 20, axis=0)
+    prediction = reference + np.arange(20, dtype=reference.dtype)[:, None, None] * 1000 * (reference > 0)
+    assert scores_of(PROTOCOLS["neurites_2d"], reference, prediction)["adapted_rand_error"] == pytest.approx(0)
+    assert scores_of(PROTOCOLS["neurites"], reference, prediction)["adapted_rand_error"] > 0.8
+    for name in ("mitoem", "mitoem_2d"):
+        assert scores_of(PROTOCOLS[name], reference, reference)["ap_75"] == 1
+    assert scores_of(PROTOCOLS["mitoem_2d"], reference, prediction)["ap_75"] == 1
+    assert scores_of(PROTOCOLS["mitoem"], reference, prediction)["ap_75"] == 0
+
+
+def test_mitoem_2d_ranks_by_probability_too():
+    reference = cells(5, (3, 40, 40), 12)
+    scores = scores_of(PROTOCOLS["mitoem_2d"], reference, reference, probability=np.full(reference.shape, 0.5))
+    assert scores["ap_75"] == 1

@@ -16,8 +16,8 @@ from anyscope.adaptation.views import Cuts, View, read_labels_only, read_views
 from anyscope.contracts import Labels, Task, Unit
 from anyscope.datasets import LabelledImages, UnlabelledImages
 from anyscope.images.resampling import resample_image
-from anyscope.inference import InferenceSettings, predict_maps
-from anyscope.instances import build_decoder, default_decoder, foreground_probability, split_maps
+from anyscope.inference import InferenceSettings, decoder_of, predict_maps
+from anyscope.instances import foreground_probability, split_maps
 from anyscope.metrics import default_protocol
 from anyscope.models import InputTransform, Segmenter, SegmenterSpec
 from anyscope.seeding import generator
@@ -155,11 +155,7 @@ def _predict(
     spec = segmenter.spec
     values = predict_maps(segmenter, image, spec.pixel_size_nm, settings)[:, core]
     maps = split_maps(values if undo is None else undo(values), spec.layout)
-    if spec.decoder is None:
-        decoder = default_decoder(spec.task, spec.heads)
-    else:
-        decoder = build_decoder(spec.decoder.name, spec.decoder.parameters)
-    return decoder(maps), foreground_probability(maps)
+    return decoder_of(spec)(maps), foreground_probability(maps)
 
 
 def _predict_varied(segmenter: Segmenter, view: View, number: int, settings: InferenceSettings) -> Labels:

@@ -16,8 +16,8 @@ from anyscope.contracts import Labels, Unit
 from anyscope.errors import BadInput
 from anyscope.images import Intensity
 from anyscope.images.resampling import pixels_in_words
-from anyscope.inference import InferenceSettings, predict_maps
-from anyscope.instances import Components, Decoder, build_decoder, default_decoder, split_maps
+from anyscope.inference import InferenceSettings, decoder_of, predict_maps
+from anyscope.instances import Components, Decoder, split_maps
 from anyscope.models import Segmenter, load_segmenter
 
 
@@ -96,10 +96,7 @@ class NetworkSubject:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        spec = self.segmenter.spec
-        if spec.decoder is None:
-            return default_decoder(spec.task, spec.heads)
-        return build_decoder(spec.decoder.name, spec.decoder.parameters)
+        return decoder_of(self.segmenter.spec)
 
     def judge(self, images: list[Unit]) -> list[Verdict]:
         """See :class:`Subject`. The images are at working pixels already."""

@@ -14,15 +14,26 @@ if TYPE_CHECKING:
     from anyscope.inference.activation import activate
     from anyscope.inference.memory import MemoryEstimate, estimate_memory
     from anyscope.inference.network import Network
-    from anyscope.inference.prediction import TilingDifference, predict_maps, segment, tiling_difference
+    from anyscope.inference.prediction import (
+        Decodable,
+        TilingDifference,
+        decodable,
+        decoder_of,
+        predict_maps,
+        segment,
+        tiling_difference,
+    )
     from anyscope.inference.slices import slice_stack
     from anyscope.inference.table import object_table, write_table
 
 _HOMES = {
+    "Decodable": "prediction",
     "MemoryEstimate": "memory",
     "Network": "network",
     "TilingDifference": "prediction",
     "activate": "activation",
+    "decodable": "prediction",
+    "decoder_of": "prediction",
     "estimate_memory": "memory",
     "object_table": "table",
     "predict_maps": "prediction",
@@ -33,11 +44,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "Decodable",
     "InferenceSettings",
     "MemoryEstimate",
     "Network",
     "TilingDifference",
     "activate",
+    "decodable",
+    "decoder_of",
     "estimate_memory",
     "object_table",
     "predict_maps",

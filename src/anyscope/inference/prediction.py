@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anyscope.contracts import HEADS, Prediction, Unit
+from anyscope.contracts import HEADS, Labels, Prediction, Unit
 from anyscope.errors import BadInput, EnvironmentFault
-from anyscope.images.resampling import LARGEST_SCALE, resample
+from anyscope.images.resampling import LARGEST_SCALE, resample, resample_image, resample_labels
 from anyscope.inference.activation import activate
 from anyscope.inference.memory import MemoryEstimate, estimate_memory
 from anyscope.inference.network import Network, predicting
@@ -19,7 +19,7 @@ from anyscope.inference.orientations import ORIENTATIONS
 from anyscope.inference.settings import InferenceSettings
 from anyscope.inference.slices import slice_stack
 from anyscope.inference.tiles import Layout, Tile, chunks, gaussian_weights
-from anyscope.instances import build_decoder, default_decoder, foreground_probability, split_maps
+from anyscope.instances import Decoder, Maps, build_decoder, default_decoder, foreground_probability, split_maps
 from anyscope.models import SegmenterSpec
 
 Advance = Callable[[int], object]
@@ -58,9 +58,15 @@ def predict_maps(
 
 
 def _predict(
-    network: Network, image: Unit, pixel_size_nm: float | None, settings: InferenceSettings, advance: Advance | None
+    network: Network,
+    image: Unit,
+    pixel_size_nm: float | None,
+    settings: InferenceSettings,
+    advance: Advance | None,
+    *,
+    at_working_pixels: bool = False,
 ) -> tuple[NDArray[np.float32], MemoryEstimate]:
-    """The maps, and how they were made."""
+    """The maps at the image's own pixels or at the working ones, and how they were made."""
     spec = network.spec
     channels, depth, height, width = _checked_shape(image, spec)
     directed = [head for head in spec.heads if HEADS[head].directed]
@@ -70,9 +76,10 @@ def _predict(
             f"the head {directed[0]!r}, which changes when images turn",
             "none",
         )
-    maps = np.empty((spec.out_channels, depth, height, width), np.float32)
     with predicting(network, settings.device) as device:
         plan = estimate_memory(network, (channels, depth, height, width), settings, pixel_size_nm)
+        shape = plan.working_shape if at_working_pixels else (height, width)
+        maps = np.empty((spec.out_channels, depth, *shape), np.float32)
         for first in range(0, depth, plan.slices_at_once):
             last = min(depth, first + plan.slices_at_once)
             stack = np.stack([slice_stack(image, z, spec.neighbours) for z in range(first, last)])
@@ -81,7 +88,7 @@ def _predict(
                 found = _predict_slices(network, slices, plan.layout, settings)
             except torch.OutOfMemoryError:
                 raise _out_of_memory(plan, device) from None
-            maps[:, first:last] = resample(found, (height, width)).cpu().numpy().swapaxes(0, 1)
+            maps[:, first:last] = resample(found, shape).cpu().numpy().swapaxes(0, 1)
             if advance is not None:
                 advance(last - first)
     return maps, plan
@@ -99,15 +106,53 @@ def segment(
     Arguments and errors as for :func:`predict_maps`. Labels are in the smallest unsigned type that holds them; the
     probability is that of the foreground, summed over all classes but the first.
     """
-    settings = settings or InferenceSettings()
+    found = decodable(network, image, pixel_size_nm, settings or InferenceSettings(), advance)
+    return Prediction(found.labels(decoder_of(network.spec)), found.probability, found.notes)
+
+
+@dataclass(frozen=True)
+class Decodable:
+    """The maps of an image where a decoder wants them.
+
+    Args:
+        maps: Activated maps by head, at the image's own pixels; at working pixels where offsets count these.
+        shape: Height and width of the image.
+        notes: Remarks for the user.
+    """
+
+    maps: Maps
+    shape: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+    def labels(self, decoder: Callable[[Maps], Labels]) -> Labels:
+        """Labels (z, y, x) at the image's own pixels."""
+        return resample_labels(decoder(self.maps), self.shape)
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """Foreground probability (z, y, x) at the image's own pixels."""
+        return resample_image(foreground_probability(self.maps), self.shape)
+
+
+def decodable(
+    network: Network,
+    image: Unit,
+    pixel_size_nm: float | None,
+    settings: InferenceSettings,
+    advance: Advance | None = None,
+) -> Decodable:
+    """Predict what a decoder reads. Arguments and errors as for :func:`predict_maps`."""
     spec = network.spec
-    values, plan = _predict(network, image, pixel_size_nm, settings, advance)
-    maps = split_maps(values, spec.layout)
+    directed = any(HEADS[head].directed for head in spec.heads)
+    values, plan = _predict(network, image, pixel_size_nm, settings, advance, at_working_pixels=directed)
+    return Decodable(split_maps(values, spec.layout), (image.shape[-2], image.shape[-1]), _notes(plan))
+
+
+def decoder_of(spec: SegmenterSpec) -> Decoder:
+    """How the maps of a segmenter become labels: as its spec says, or by default for its task and heads."""
     if spec.decoder is None:
-        decoder = default_decoder(spec.task, spec.heads)
-    else:
-        decoder = build_decoder(spec.decoder.name, spec.decoder.parameters)
-    return Prediction(decoder(maps), foreground_probability(maps), _notes(plan))
+        return default_decoder(spec.task, spec.heads)
+    return build_decoder(spec.decoder.name, spec.decoder.parameters)
 
 
 @dataclass(frozen=True)

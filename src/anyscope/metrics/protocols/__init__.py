@@ -5,9 +5,10 @@ from __future__ import annotations
 from anyscope.contracts import Task
 from anyscope.metrics.protocols.base import Counts, EvaluationProtocol
 from anyscope.metrics.protocols.masks import Lucchi, Multiclass, Semantic
+from anyscope.metrics.protocols.neurites import Neurites, Neurites2d
 from anyscope.metrics.protocols.objects import Dsb2018, Instances, Instances2d
 from anyscope.metrics.protocols.partitions import Cremi, Isbi2012, Snemi3d
-from anyscope.metrics.protocols.ranking import MitoEm
+from anyscope.metrics.protocols.ranking import MitoEm, MitoEm2d
 from anyscope.metrics.protocols.surfaces import Surface
 from anyscope.registry import Registry
 
@@ -22,6 +23,9 @@ _ENTRIES: tuple[type[EvaluationProtocol], ...] = (
     Lucchi,
     Snemi3d,
     MitoEm,
+    MitoEm2d,
+    Neurites,
+    Neurites2d,
     Isbi2012,
     Dsb2018,
     Cremi,

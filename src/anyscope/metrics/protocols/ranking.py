@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -37,12 +37,15 @@ class MitoEm(EvaluationProtocol):
         return {
             "objects": "labels that are not 0",
             "ignored": self._ignored() + "; predicted objects keep only their pixels elsewhere",
-            "dimensions": "3D: an object is what carries one id in the whole image",
+            "dimensions": self._dimensions(),
             "score": "mean foreground probability of the object where a probability is given, else its size in voxels",
             "threshold": "AP: IoU of at least the threshold, interpolated at 101 recalls; accuracy: above it",
             "size ranges": "small up to 5000 voxels, medium up to 15000, large above",
             "predicted 0": "background",
         }
+
+    def _dimensions(self) -> str:
+        return "3D: an object is what carries one id in the whole image"
 
     def _measure(self, volumes: Volumes) -> Counts:
         table = contingency(volumes.reference, volumes.prediction, self.ignore)
@@ -69,6 +72,25 @@ class MitoEm(EvaluationProtocol):
         by_size = dict(zip(MITOEM_RANGES, precision[at_75].tolist(), strict=True))
         named |= {f"ap_75_{name}": value for name, value in by_size.items() if name != "all"}
         return named | match_accuracies(stored_matches(counts))
+
+
+@dataclass(frozen=True)
+class MitoEm2d(MitoEm):
+    """The same slice by slice, for data that is labelled or predicted in 2D.
+
+    Traps: scores in 2D are not those of the challenge; the size ranges, in voxels, hardly ever leave "small".
+    """
+
+    name: ClassVar[str] = "mitoem_2d"
+    summary: ClassVar[str] = "as mitoem, every slice for itself"
+
+    def _dimensions(self) -> str:
+        return "2D: ids count within a slice, the objects of all slices are ranked together"
+
+    def _measure(self, volumes: Volumes) -> Counts:
+        measure = super()._measure
+        pooled = self.pool_slices([measure(plane) for plane in volumes.slices()])
+        return replace(pooled, sums=pooled.sums | {"ranked_by_probability": np.array(volumes.probability is not None)})
 
 
 def mean_probabilities(
