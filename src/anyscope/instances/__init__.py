@@ -2,8 +2,10 @@
 
 from anyscope.instances.decoders import (
     DECODERS,
+    Agglomeration,
     Components,
     Decoder,
+    MutexWatershed,
     Threshold,
     Watershed,
     build_decoder,
@@ -24,6 +26,8 @@ __all__ = [
     "Threshold",
     "Components",
     "Watershed",
+    "MutexWatershed",
+    "Agglomeration",
     "build_decoder",
     "default_decoder",
     "tune",
