@@ -1,4 +1,5 @@
-"""Targets for the heads of a network, and decoders that turn the maps of these heads back into objects."""
+"""Targets for the heads of a network, decoders that turn the maps of these heads back into objects, and linkers that
+join the objects of slices to those of a volume."""
 
 from anyscope.instances.decoders import (
     DECODERS,
@@ -11,6 +12,7 @@ from anyscope.instances.decoders import (
     build_decoder,
     default_decoder,
 )
+from anyscope.instances.linking import LINKERS, Linker, MulticutLinker, Numbering, OverlapLinker, build_linker
 from anyscope.instances.maps import Maps, foreground_probability, split_maps
 from anyscope.instances.numbering import compact, smallest_dtype
 from anyscope.instances.targets import targets
@@ -31,6 +33,12 @@ __all__ = [
     "build_decoder",
     "default_decoder",
     "tune",
+    "LINKERS",
+    "Linker",
+    "OverlapLinker",
+    "MulticutLinker",
+    "Numbering",
+    "build_linker",
     "compact",
     "smallest_dtype",
 ]

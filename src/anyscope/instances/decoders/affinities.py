@@ -95,20 +95,14 @@ def cut_boundary(links: Map) -> Map:
     return 1 - weakest
 
 
-def linked_components(linked: list[NDArray[np.bool_]], mask: Mask, dimensions: int) -> Ids:
-    """Regions of the mask that links connect, numbered by slice from 1 (2D) or in the volume (3D).
-
-    Args:
-        linked: For each axis, from the first that counts, whether a pixel is linked with the next one along it.
-        mask: (z, y, x).
-        dimensions: 2 or 3.
-    """
+def held_together(labels: Ids, links: Map, least_affinity: float, dimensions: int) -> Ids:
+    """Labels (z, y, x) in the parts that neighbours linked above ``least_affinity`` hold together, 1..n."""
     import cc3d
 
-    graph = np.zeros(mask.shape, np.uint8)
+    mask, graph = labels > 0, np.zeros(labels.shape, np.uint8)
     for row, axis in enumerate(range(3 - dimensions, 3)):
         first, second = _neighbours(axis)
-        both = linked[row][first] & mask[first] & mask[second]
+        both = mask[first] & (labels[first] == labels[second]) & (links[row][first] > least_affinity)
         # cc3d's bit 2k is the way up along axis k of the array it gets, bit 2k + 1 the way down.
         graph[first] |= both.astype(np.uint8) << np.uint8(2 * row)
         graph[second] |= both.astype(np.uint8) << np.uint8(2 * row + 1)

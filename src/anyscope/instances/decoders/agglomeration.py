@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
-from anyscope.instances.decoders.affinities import channels_of, cut_boundary, neighbour_links
+from anyscope.instances.decoders.affinities import channels_of, cut_boundary, held_together, neighbour_links
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Offsets, Probability, Sigma
 from anyscope.instances.decoders.finishing import ObjectParameters
 from anyscope.instances.decoders.regions import (
@@ -57,12 +57,15 @@ class Agglomeration(ObjectParameters):
     its affinity against ``join_above`` is large (``multicut``).
 
     With ``offsets`` the affinities of neighbouring pixels are read; without, the affinity is 1 - the boundary map.
+    Fragments that no chain of neighbours with affinities above ``least_affinity`` holds together fall apart: an object
+    without an interior has no seed, and would be flooded from beside.
 
     Args:
         offsets: (dz, dy, dx) of each affinity channel; empty reads the boundary map.
         threshold: Mask above it.
         join_above: Mean affinity above which fragments belong together.
         method: ``mean`` or ``multicut``.
+        least_affinity: Of neighbours within a fragment, where affinities are read.
         seed_boundary: The distance is that to boundaries above it.
         seed_smoothing_px: Gaussian over this distance within slices: more gives fewer, larger fragments.
 
@@ -83,6 +86,7 @@ class Agglomeration(ObjectParameters):
     threshold: Probability = 0.5
     join_above: Probability = 0.5
     method: Literal["mean", "multicut"] = "mean"
+    least_affinity: Probability = 0.1
     seed_boundary: Probability = 0.5
     seed_smoothing_px: Sigma = 1.0
 
@@ -128,6 +132,8 @@ class Agglomeration(ObjectParameters):
         else:
             labels = _flood_links(between.links, seeds, mask, self.dimensions)
         add_unseeded(labels, mask, self.dimensions)
+        if between.links is not None:
+            labels = held_together(labels, between.links, self.least_affinity, self.dimensions)
         return labels
 
     def _joined(self, fragments: Ids, boundary: Map, links: Map | None) -> Ids:

@@ -15,7 +15,7 @@ from anyscope.instances.decoders.affinities import (
     Channels,
     channels_of,
     cut_boundary,
-    linked_components,
+    held_together,
     neighbour_links,
 )
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Offsets, Probability
@@ -75,11 +75,7 @@ class MutexWatershed(ObjectParameters):
         affinities = maps["affinities"]
         links = neighbour_links(affinities, self.offsets, channels, self.dimensions)
         labels = self._partition(affinities, channels, mask)
-        held = [
-            (links[row] > self.least_affinity) & _equal_next(labels, axis)
-            for row, axis in enumerate(range(3 - self.dimensions, 3))
-        ]
-        labels = linked_components(held, mask, self.dimensions)
+        labels = held_together(labels, links, self.least_affinity, self.dimensions)
         return self.finished(labels, cut_boundary(links))
 
     def _partition(self, affinities: Map, channels: Channels, mask: Mask) -> Ids:
@@ -107,11 +103,3 @@ class MutexWatershed(ObjectParameters):
             f"mutex watershed {place(self.dimensions)} of the mask above {self.threshold:g} with bias {self.bias:g}"
             f"{self.finish_in_words()}"
         )
-
-
-def _equal_next(labels: Ids, axis: int) -> Mask:
-    """Whether each pixel has the label of the next one along an axis."""
-    moved = np.moveaxis(labels, axis, 0)
-    equal = np.zeros(labels.shape, bool)
-    np.moveaxis(equal, axis, 0)[:-1] = moved[:-1] == moved[1:]
-    return equal
