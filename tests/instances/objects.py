@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -38,3 +40,51 @@ def perfect_maps(
         values = np.concatenate(parts)
     assert values.shape[0] == layout.channels
     return split_maps(values, layout)
+
+
+def voronoi(shape: tuple[int, int, int], n: int, seed: int, *, background: float = 0.2) -> NDArray[np.uint32]:
+    """Cells (z, y, x) around random points, some of them background; most touch several others."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(0, shape, (n, 3))
+    _, nearest = cKDTree(points).query(np.moveaxis(np.indices(shape), 0, -1))
+    names = np.where(rng.random(n) < background, 0, np.arange(1, n + 1))
+    return np.asarray(names[nearest], np.uint32)
+
+
+NEAR_2D = ((0, -1, 0), (0, 0, -1))
+FAR_2D = tuple((0, dy, dx) for dy, dx in ((-3, 0), (0, -3), (-3, -3), (3, -3), (-9, 0), (0, -9), (-9, -9), (9, -9)))
+OFFSETS_2D = NEAR_2D + FAR_2D
+OFFSETS_3D = ((-1, 0, 0), *NEAR_2D, *FAR_2D, (-2, 0, 0), (-3, 0, 0), (-2, -2, 0), (-2, 0, -2), (-1, -3, 3))
+
+
+def affinities_of(labels: NDArray[np.integer], offsets: Sequence[tuple[int, int, int]]) -> NDArray[np.float32]:
+    """1 where a pixel and the one at the offset have the same label and it is not 0; 0 beyond the edge."""
+    found = np.zeros((len(offsets), *labels.shape), np.float32)
+    for k, offset in enumerate(offsets):
+        for p in np.ndindex(*labels.shape):
+            q = tuple(a + b for a, b in zip(p, offset, strict=True))
+            if all(0 <= a < n for a, n in zip(q, labels.shape, strict=True)):
+                found[(k, *p)] = labels[p] != 0 and labels[p] == labels[q]
+    return found
+
+
+def centre_of(labels: NDArray[np.integer], dimensions: int = 2) -> NDArray[np.float32]:
+    """Distance to the pixel nearest to the object's mean position, over the largest within the object; 1 outside."""
+    if dimensions == 2:
+        return np.concatenate([centre_of(plane[None], 3) for plane in labels])
+    found = np.ones(labels.shape, np.float32)
+    for label in np.unique(labels[labels > 0]):
+        pixels = np.argwhere(labels == label)
+        centre = pixels[np.argmin(((pixels - pixels.mean(0)) ** 2).sum(1))]
+        distance = np.sqrt(((pixels - centre) ** 2).sum(1))
+        found[tuple(pixels.T)] = distance / max(distance.max(), 1)
+    return found
+
+
+def same_partition(reference: NDArray[np.integer], labels: NDArray[np.integer]) -> bool:
+    """Whether two label images have the same objects in every pixel, up to their numbers; 0 is no object."""
+    pairs = np.unique(np.stack([reference.ravel(), labels.ravel()]).astype(np.int64), axis=1)
+    return (
+        len(pairs.T) == len(np.unique(reference)) == len(np.unique(labels))
+        and ((pairs == 0).all(0) | (pairs != 0).all(0)).all()
+    )

@@ -1,14 +1,18 @@
-"""Targets for the heads of a network, and decoders that turn the maps of these heads back into objects."""
+"""Targets for the heads of a network, decoders that turn the maps of these heads back into objects, and linkers that
+join the objects of slices to those of a volume."""
 
 from anyscope.instances.decoders import (
     DECODERS,
+    Agglomeration,
     Components,
     Decoder,
+    MutexWatershed,
     Threshold,
     Watershed,
     build_decoder,
     default_decoder,
 )
+from anyscope.instances.linking import LINKERS, Linker, MulticutLinker, Numbering, OverlapLinker, build_linker
 from anyscope.instances.maps import Maps, foreground_probability, split_maps
 from anyscope.instances.numbering import compact, smallest_dtype
 from anyscope.instances.targets import affinities, targets
@@ -25,9 +29,17 @@ __all__ = [
     "Threshold",
     "Components",
     "Watershed",
+    "MutexWatershed",
+    "Agglomeration",
     "build_decoder",
     "default_decoder",
     "tune",
+    "LINKERS",
+    "Linker",
+    "OverlapLinker",
+    "MulticutLinker",
+    "Numbering",
+    "build_linker",
     "compact",
     "smallest_dtype",
 ]

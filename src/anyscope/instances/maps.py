@@ -14,7 +14,15 @@ Maps = Mapping[str, NDArray[np.float32]]
 """Activated maps by head, each (z, y, x); the mask of K > 2 classes is (K, z, y, x), its channels adding up to 1;
 affinities are (offsets, z, y, x)."""
 
-_RANGES = {"mask": (0.0, 1.0), "boundary": (0.0, 1.0), "distance": (-1.0, 1.0)}
+_RANGES = {
+    "mask": (0.0, 1.0),
+    "boundary": (0.0, 1.0),
+    "distance": (-1.0, 1.0),
+    "affinities": (0.0, 1.0),
+    "centre": (0.0, 1.0),
+}
+_AXES = {"mask": (3, 4), "affinities": (4,)}
+"""Numbers of axes; 3 where nothing is said."""
 _TOLERANCE = 1e-3
 
 
@@ -44,9 +52,10 @@ def check_maps(maps: Maps) -> None:
         raise BadInput("maps", f"heads {', '.join(maps) or 'none'}", "a mask among them")
     shape = maps["mask"].shape[-3:]
     for head, values in maps.items():
-        axes = (3, 4) if head == "mask" else (3,)
+        axes = _AXES.get(head, (3,))
         if values.ndim not in axes or values.shape[-3:] != shape:
-            raise BadInput(f"map {head!r}", f"shape {values.shape}", f"(z, y, x) = {shape} like the mask")
+            channels = "channels beside " if axes == (4,) else ""
+            raise BadInput(f"map {head!r}", f"shape {values.shape}", f"{channels}(z, y, x) = {shape} like the mask")
         low, high = _RANGES.get(head, (-np.inf, np.inf))
         if values.size and not (values.min() >= low - _TOLERANCE and values.max() <= high + _TOLERANCE):
             found = f"values {values.min():.3g} to {values.max():.3g}"

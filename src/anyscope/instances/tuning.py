@@ -36,7 +36,8 @@ def tune(
         maps: Activated maps by head of each validation image.
         references: Its reference labels (z, y, x), the same number.
         score: What to maximise, given all references and predictions, so that pooled scores are possible.
-        search: Values to try by parameter; those of the decoder where None.
+        search: Values to try by parameter; those of the decoder where None. Parameters that the decoder says to read
+            from a head that the maps lack are left out.
         rounds: Upper bound of the rounds.
     """
     if not maps or len(maps) != len(references):
@@ -44,6 +45,8 @@ def tune(
             "tuning", f"{len(maps)} maps and {len(references)} references", "one reference for each, at least one"
         )
     grid = decoder.search if search is None else search
+    reads: Mapping[str, str] = getattr(decoder, "reads", {})
+    grid = {name: values for name, values in grid.items() if name not in reads or reads[name] in maps[0]}
     known: dict[Any, float] = {}
 
     def rate(candidate: AnyDecoder) -> float:

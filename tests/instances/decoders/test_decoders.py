@@ -1,5 +1,7 @@
 """Decoders: perfect maps give perfect objects; edge cases have defined results."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -9,12 +11,22 @@ from skimage.metrics import adapted_rand_error
 from skimage.segmentation import watershed as sk_watershed
 
 from anyscope.errors import BadInput
-from anyscope.instances import DECODERS, Components, Threshold, Watershed, build_decoder, default_decoder
+from anyscope.instances import (
+    DECODERS,
+    Components,
+    MutexWatershed,
+    Threshold,
+    Watershed,
+    build_decoder,
+    default_decoder,
+)
 from anyscope.instances.decoders import components
 
-from .objects import cells, perfect_maps
+from ..objects import OFFSETS_2D, OFFSETS_3D, affinities_of, cells, perfect_maps
 
 HEADS = ("mask", "boundary", "distance")
+REQUIRED = {"mutex_watershed": {"offsets": OFFSETS_2D}}
+"""Parameters without a default."""
 
 
 def same_objects(reference, labels, tolerance=0.0):
@@ -102,20 +114,28 @@ def test_flooding_equals_scikit_image(seed):
 @pytest.mark.parametrize("name", list(DECODERS))
 def test_every_decoder(name):
     """What holds for all: defined on empty, full and multi-class maps, described, restored from its parameters."""
-    decoder = build_decoder(name)
-    empty = {"mask": np.zeros((2, 16, 16), np.float32), "distance": np.full((2, 16, 16), -1, np.float32)}
+    decoder = build_decoder(name, REQUIRED.get(name))
+    flat = np.zeros((2, 16, 16), np.float32)
+    nothing = {"affinities": np.stack([flat] * len(OFFSETS_2D))}
+    empty = {"mask": flat, "distance": flat - 1, "boundary": flat, "centre": flat + 1} | nothing
     assert decoder(empty).shape == (2, 16, 16)
     assert decoder(empty).max() == 0
-    full = {"mask": np.ones((2, 16, 16), np.float32), "distance": np.ones((2, 16, 16), np.float32)}
+    full = {"mask": flat + 1, "distance": flat + 1, "boundary": flat, "centre": flat}
+    full["affinities"] = nothing["affinities"] + 1
     assert decoder(full).min() >= 1
+    assert decoder(full).max() == (1 if name == "threshold" else 2)  # one object filling each slice
     assert decoder(full).dtype == np.uint8
     labels = np.zeros((1, 40, 40), np.uint8)
     labels[0, 5:20, 5:20], labels[0, 25:38, 25:38] = 1, 2
-    several = decoder(perfect_maps(labels, HEADS, classes=3))
+    several = decoder(perfect_maps(labels, HEADS, classes=3) | {"affinities": affinities_of(labels, OFFSETS_2D)})
     np.testing.assert_array_equal(several, labels)
     assert str(getattr(decoder, "threshold")) in decoder.describe()  # noqa: B009
     assert set(decoder.search) <= set(vars(decoder))
     assert build_decoder(name, vars(decoder)) == decoder
+    assert build_decoder(name, json.loads(json.dumps(vars(decoder)))) == decoder  # as a file has them
+    assert set(getattr(decoder, "reads", {})) <= set(decoder.search)
+    for parameter, values in decoder.search.items():
+        assert all(build_decoder(name, vars(decoder) | {parameter: value}) for value in values)
 
 
 def test_more_objects_than_16_bits_hold():
@@ -162,7 +182,10 @@ def test_threshold_of_the_mask():
         ({"mask": np.zeros((1, 4, 4), np.float32), "boundary": np.zeros((1, 4, 5), np.float32)}, "like the mask"),
         ({"mask": np.full((1, 4, 4), 3.0, np.float32)}, "logits must be activated"),
         ({"mask": np.full((1, 4, 4), np.nan, np.float32)}, "finite"),
-        ({"mask": np.zeros((1, 4, 4), np.float32)}, "a boundary or a distance"),
+        ({"mask": np.zeros((1, 4, 4), np.float32), "centre": np.full((1, 4, 4), -1, np.float32)}, "activated"),
+        ({"mask": np.zeros((1, 4, 4), np.float32), "affinities": np.zeros((1, 4, 4), np.float32)}, "channels beside"),
+        ({"mask": np.zeros((1, 4, 4), np.float32), "affinities": np.full((3, 1, 4, 4), 2, np.float32)}, "activated"),
+        ({"mask": np.zeros((1, 4, 4), np.float32)}, "a boundary, a distance or a centre"),
     ],
 )
 def test_maps_that_no_decoder_can_read(maps, message):
@@ -177,6 +200,10 @@ def test_maps_that_no_decoder_can_read(maps, message):
         ("components", {"treshold": 0.4}, "treshold"),
         ("components", {"threshold": 1.4}, "less than or equal to 1"),
         ("components", {"dimensions": 4}, "dimensions"),
+        ("components", {"grow": "wildly"}, "grow"),
+        ("watershed", {"anisotropy": 0}, "anisotropy"),
+        ("mutex_watershed", {}, "offsets: nothing; expected Field required"),
+        ("mutex_watershed", {"offsets": [[0, 1]]}, "offsets"),
     ],
 )
 def test_parameters_are_checked(name, parameters, message):
@@ -193,3 +220,9 @@ def test_default_decoder():
     assert default_decoder("semantic", HEADS) == Threshold()
     assert default_decoder("instances", ["mask"]) == Components()
     assert default_decoder("instances", HEADS) == Watershed()
+    assert default_decoder("instances", ["mask", "centre"]) == Watershed()
+    heads = ["mask", "affinities"]
+    assert default_decoder("instances", heads, OFFSETS_2D) == MutexWatershed(offsets=OFFSETS_2D)
+    assert default_decoder("instances", heads, OFFSETS_3D) == MutexWatershed(offsets=OFFSETS_3D, dimensions=3)
+    with pytest.raises(BadInput, match="affinities: no offsets"):
+        default_decoder("instances", heads)

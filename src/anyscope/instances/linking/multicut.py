@@ -1,0 +1,114 @@
+"""Objects of all slices linked at once, so that the evidence of several slices counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+
+from anyscope.instances.linking.base import LINKERS, Linker
+from anyscope.instances.linking.overlap import Fraction
+from anyscope.instances.linking.tables import Indices, Overlaps, SliceTables
+
+_CERTAIN = 0.01
+"""Similarities are held this far from 0 and 1, where their log-odds end."""
+
+
+@LINKERS.register("multicut")
+@dataclass(frozen=True)
+class MulticutLinker(Linker):
+    """Links by a multicut of the graph of all objects.
+
+    An edge between objects of consecutive slices is worth log(s / (1 - s)) - log(b / (1 - b)), s their similarity and b
+    ``bias``; times the pixels they share where ``weigh_by_size``. Objects of one slice that overlap with the same
+    object are worth -``repulsion`` together (times the pixels of the smaller overlap), so that they are joined only
+    where their links outweigh it. The partition that joins the largest sum is sought. The defaults scored best on the
+    first 95 slices of a stack of fly neurites.
+
+    Args:
+        similarity: ``iou``, or ``share``: the part of the smaller object that is shared.
+        bias: Similarity at which a link is worth nothing.
+        repulsion: In units of log-odds.
+        weigh_by_size: Large overlaps count more.
+        bridge: Go on across one slice in which an object is missing.
+
+    Source: multicut over superpixels of all slices as in Beier et al., Nature Methods 14:101 (2017); solved by
+    Kernighan-Lin from a greedy start.
+    """
+
+    name: ClassVar[str] = "multicut"
+    search: ClassVar[Mapping[str, Sequence[float]]] = {
+        "bias": (0.3, 0.5, 0.6, 0.7, 0.8),
+        "repulsion": (0.0, 0.25, 0.5, 1.0),
+    }
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    similarity: Literal["iou", "share"] = "share"
+    bias: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    repulsion: Annotated[float, Field(ge=0, le=100)] = 0.25
+    weigh_by_size: bool = True
+    bridge: bool = False
+
+    def joined(self, tables: SliceTables) -> tuple[Indices, Indices]:
+        from bioimage_cpp import graph
+        from bioimage_cpp.graph.multicut import KernighanLinMulticut, MulticutDecomposer, MulticutObjective
+
+        overlaps = tables.next
+        if not overlaps.pixels.size:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        odds = _log_odds(self._similarity(tables, overlaps)) - float(_log_odds(np.float64(self.bias)))
+        costs = odds * overlaps.pixels if self.weigh_by_size else odds
+        pairs = np.stack([overlaps.lower, overlaps.upper], axis=1)
+        if self.repulsion:
+            rivals, rival_pixels = _rivals(overlaps)
+            against = np.full(len(rivals), -self.repulsion) * (rival_pixels if self.weigh_by_size else 1)
+            pairs, costs = np.concatenate([pairs, rivals]), np.concatenate([costs, against])
+        pairs, costs = _added(pairs, costs)
+        edges = graph.UndirectedGraph.from_unique_edges(len(tables.ids), pairs.astype(np.uint64))
+        solver = MulticutDecomposer(KernighanLinMulticut(), number_of_threads=1)
+        groups = solver.optimize(MulticutObjective(edges, costs))
+        together = groups[overlaps.lower] == groups[overlaps.upper]
+        return overlaps.lower[together], overlaps.upper[together]
+
+    def bridged(self, tables: SliceTables, overlaps: Overlaps) -> NDArray[np.bool_]:
+        return self._similarity(tables, overlaps) >= self.bias
+
+    def _similarity(self, tables: SliceTables, overlaps: Overlaps) -> NDArray[np.float64]:
+        return tables.iou(overlaps) if self.similarity == "iou" else tables.share_of_smaller(overlaps)
+
+    def describe(self) -> str:
+        measure = "IoU" if self.similarity == "iou" else "shared part of the smaller"
+        bridge = ", one missing slice bridged" if self.bridge else ""
+        return f"slices linked by multicut, {measure} against {self.bias:g}, repulsion {self.repulsion:g}{bridge}"
+
+
+def _log_odds(probability: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
+    held = np.clip(probability, _CERTAIN, 1 - _CERTAIN)
+    return np.asarray(np.log(held / (1 - held)))
+
+
+def _rivals(overlaps: Overlaps) -> tuple[Indices, Indices]:
+    """Pairs of objects of one slice that overlap with the same object of the next or the one before, the lower number
+    first, with the pixels of the smaller of the two overlaps; a pair occurs once for every object they share."""
+    found, pixels = [], []
+    for shared, others in ((overlaps.lower, overlaps.upper), (overlaps.upper, overlaps.lower)):
+        order = np.lexsort((others, shared))
+        here = np.arange(len(order))
+        # Each is paired with those behind it that have the same object in common.
+        behind = np.searchsorted(shared[order], shared[order], side="right") - here - 1
+        first = np.repeat(here, behind)
+        second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(behind) - behind, behind)
+        one, other = order[first], order[second]
+        found.append(np.stack([others[one], others[other]], axis=1))
+        pixels.append(np.minimum(overlaps.pixels[one], overlaps.pixels[other]))
+    return np.concatenate(found), np.concatenate(pixels)
+
+
+def _added(pairs: Indices, costs: NDArray[np.float64]) -> tuple[Indices, NDArray[np.float64]]:
+    """Each pair once, sorted, with the sum of its costs."""
+    unique, place = np.unique(pairs, axis=0, return_inverse=True)
+    return unique, np.bincount(place.ravel(), weights=costs, minlength=len(unique))

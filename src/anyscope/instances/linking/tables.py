@@ -1,0 +1,122 @@
+"""What linkers know of a volume: how large the objects of each slice are, and how much those of near slices overlap.
+
+Slices are read one after the other, and two (three where one may be bridged) are in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyscope.contracts import Labels
+from anyscope.metrics import Contingency, contingency
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """Pairs of objects of two slices that share pixels when the slices are laid on each other.
+
+    Args:
+        lower: (k,) object of the first of the two slices.
+        upper: (k,) object of the second.
+        pixels: (k,) number of shared pixels.
+    """
+
+    lower: Indices
+    upper: Indices
+    pixels: Indices
+
+
+@dataclass(frozen=True, eq=False)
+class SliceTables:
+    """The objects of all slices, counted through: slice after slice, by id within a slice. Id 0 is no object.
+
+    Args:
+        ids: (n,) uint64, what each object is called in its slice.
+        sizes: (n,) its pixels.
+        starts: (slices + 1,) first object of each slice, and n.
+        next: Overlaps of consecutive slices.
+        second: Overlaps of each slice with the next but one; None where they were not asked for.
+    """
+
+    ids: NDArray[np.uint64]
+    sizes: Indices
+    starts: Indices
+    next: Overlaps
+    second: Overlaps | None
+
+    @property
+    def slices(self) -> Indices:
+        """(n,) number of the slice of each object."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+    def iou(self, overlaps: Overlaps) -> NDArray[np.float64]:
+        """Intersection over union of each pair."""
+        sizes = self.sizes[overlaps.lower] + self.sizes[overlaps.upper]
+        return np.asarray(overlaps.pixels / (sizes - overlaps.pixels))
+
+    def share_of_smaller(self, overlaps: Overlaps) -> NDArray[np.float64]:
+        """What part of the smaller of the two is shared, for each pair."""
+        return np.asarray(overlaps.pixels / np.minimum(self.sizes[overlaps.lower], self.sizes[overlaps.upper]))
+
+    def share_of_larger(self, overlaps: Overlaps) -> NDArray[np.float64]:
+        """What part of the larger of the two is shared, for each pair."""
+        return np.asarray(overlaps.pixels / np.maximum(self.sizes[overlaps.lower], self.sizes[overlaps.upper]))
+
+
+def slice_tables(slices: Iterable[Labels], next_but_one: bool = False) -> SliceTables:
+    """Count the objects of slices and their overlaps.
+
+    Args:
+        slices: Labels (y, x), one slice after the other; ids may or may not mean the same in two of them.
+        next_but_one: Also overlay each slice with the next but one.
+    """
+    ids: list[NDArray[np.uint64]] = []
+    sizes: list[Indices] = []
+    starts = [0]
+    found: tuple[list[Overlaps], list[Overlaps]] = ([], [])
+    before: deque[Labels] = deque(maxlen=2 if next_but_one else 1)
+    for z, plane in enumerate(slices):
+        own = contingency(plane, plane, threads=1)
+        real = own.reference_ids > 0
+        ids.append(own.reference_ids[real])
+        sizes.append(own.reference_sizes[real])
+        starts.append(starts[-1] + len(ids[-1]))
+        for step, lower in enumerate(reversed(before), start=1):
+            both = contingency(lower, plane, threads=1)
+            found[step - 1].append(_overlaps(both, ids[z - step], ids[z], starts[z - step], starts[z]))
+        before.append(plane)
+    return SliceTables(
+        np.concatenate([np.zeros(0, np.uint64), *ids]),
+        np.concatenate([np.zeros(0, np.int64), *sizes]),
+        np.array(starts, np.int64),
+        _all(found[0]),
+        _all(found[1]) if next_but_one else None,
+    )
+
+
+def _overlaps(
+    table: Contingency, lower: NDArray[np.uint64], upper: NDArray[np.uint64], first_lower: int, first_upper: int
+) -> Overlaps:
+    reference, prediction = table.reference_ids[table.rows], table.prediction_ids[table.cols]
+    real = (reference > 0) & (prediction > 0)
+    return Overlaps(
+        np.searchsorted(lower, reference[real]) + first_lower,
+        np.searchsorted(upper, prediction[real]) + first_upper,
+        table.counts[real],
+    )
+
+
+def _all(parts: list[Overlaps]) -> Overlaps:
+    nothing = np.zeros(0, np.int64)
+    return Overlaps(
+        np.concatenate([nothing, *(part.lower for part in parts)]),
+        np.concatenate([nothing, *(part.upper for part in parts)]),
+        np.concatenate([nothing, *(part.pixels for part in parts)]),
+    )
