@@ -17,7 +17,7 @@ from anyscope.errors import BadInput
 from anyscope.images import Intensity
 from anyscope.images.resampling import pixels_in_words
 from anyscope.inference import InferenceSettings, decoder_of, predict_maps
-from anyscope.instances import Components, Decoder, split_maps
+from anyscope.instances import Components, Decoding, split_maps
 from anyscope.models import Segmenter, load_segmenter
 
 
@@ -95,7 +95,7 @@ class NetworkSubject:
         return self.segmenter.spec.classes
 
     @cached_property
-    def _decoder(self) -> Decoder:
+    def _decoder(self) -> Decoding:
         return decoder_of(self.segmenter.spec)
 
     def judge(self, images: list[Unit]) -> list[Verdict]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Generic, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,7 @@ class LabelledRegion(ImageRegion):
     kind: LabelKind
     ignore: tuple[int, ...] = ()
     classes: int = 2
+    objects: Literal["2d", "3d"] | None = None
 
     def read_labels(self) -> Labels:
         """The reference (z, y, x) as it is stored, signed or unsigned integers."""
@@ -218,6 +219,7 @@ class Dataset:
                 LabelledRegion(
                     stem, self.images[stem], roi, self.voxel_size_nm(stem),
                     labels[stem], self.kind, self.description.ignore, self.classes,
+                    self.description.objects,
                 )
                 for stem, roi in self.regions(part).items()
             )

@@ -19,7 +19,15 @@ from anyscope.inference.orientations import ORIENTATIONS
 from anyscope.inference.settings import InferenceSettings
 from anyscope.inference.slices import slice_stack
 from anyscope.inference.tiles import Layout, Tile, chunks, gaussian_weights
-from anyscope.instances import Decoder, Maps, build_decoder, default_decoder, foreground_probability, split_maps
+from anyscope.instances import (
+    Decoding,
+    Maps,
+    build_decoder,
+    build_linker,
+    default_decoder,
+    foreground_probability,
+    split_maps,
+)
 from anyscope.models import SegmenterSpec
 
 Advance = Callable[[int], object]
@@ -148,11 +156,15 @@ def decodable(
     return Decodable(split_maps(values, spec.layout), (image.shape[-2], image.shape[-1]), _notes(plan))
 
 
-def decoder_of(spec: SegmenterSpec) -> Decoder:
+def decoder_of(spec: SegmenterSpec) -> Decoding:
     """How the maps of a segmenter become labels: as its spec says, or by default for its task and heads."""
     if spec.decoder is None:
-        return default_decoder(spec.task, spec.heads)
-    return build_decoder(spec.decoder.name, spec.decoder.parameters)
+        return Decoding(default_decoder(spec.task, spec.heads, spec.offsets))
+    linker = spec.decoder.linker
+    return Decoding(
+        build_decoder(spec.decoder.name, spec.decoder.parameters),
+        None if linker is None else build_linker(linker.name, linker.parameters),
+    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from anyscope.instances.decoders import (
     Watershed,
     build_decoder,
     default_decoder,
+    fitting_decoders,
 )
+from anyscope.instances.decoding import Decoding
 from anyscope.instances.linking import LINKERS, Linker, MulticutLinker, Numbering, OverlapLinker, build_linker
 from anyscope.instances.maps import Maps, foreground_probability, split_maps
 from anyscope.instances.numbering import compact, smallest_dtype
@@ -33,6 +35,8 @@ __all__ = [
     "Agglomeration",
     "build_decoder",
     "default_decoder",
+    "fitting_decoders",
+    "Decoding",
     "tune",
     "LINKERS",
     "Linker",

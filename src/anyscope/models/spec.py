@@ -27,18 +27,34 @@ def _plain(value: Any) -> Any:
 PlainData = Annotated[dict[str, JsonValue], BeforeValidator(_plain)]
 
 
-class DecoderSpec(BaseModel):
-    """How the maps of the heads become labels.
+class LinkerSpec(BaseModel):
+    """How objects of slices become objects of a volume.
 
     Args:
-        name: Name of a decoder.
-        parameters: Its parameters, where they differ from the defaults; tuned ones are kept here.
+        name: Name of a linker.
+        parameters: Its parameters, where they differ from the defaults.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     parameters: PlainData = {}
+
+
+class DecoderSpec(BaseModel):
+    """How the maps of the heads become labels.
+
+    Args:
+        name: Name of a decoder.
+        parameters: Its parameters, where they differ from the defaults; tuned ones are kept here.
+        linker: What is done with objects of slices after that; None for nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    parameters: PlainData = {}
+    linker: LinkerSpec | None = None
 
 
 class TranslatorSpec(BaseModel):
@@ -91,6 +107,7 @@ class SegmenterSpec(BaseModel):
         pixel_size_nm: Working pixel size; images are resampled to it. None where unknown: native pixels.
         input: What is done to images before the network sees them.
         decoder: How maps become labels; None for the default of the task.
+        alternatives: Other decoders that were tuned for these weights, for whoever wants to compare.
         weights: Where the weights come from, in words.
         provenance: How it was trained, as plain data.
 
@@ -113,6 +130,7 @@ class SegmenterSpec(BaseModel):
     pixel_size_nm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     input: InputTransform = InputTransform()
     decoder: DecoderSpec | None = None
+    alternatives: tuple[DecoderSpec, ...] = ()
     weights: str = "random"
     provenance: PlainData = {}
 

@@ -111,15 +111,16 @@ class SupervisedCourse(Course):
         """Validate, and keep the weights where they are the best so far."""
         weights = self.weights
         values = {"learning_rate": float(self._optimiser.param_groups[0]["lr"])}
-        score = float(epoch)
+        score = rating = float(epoch)
         if self._judged is not None:
             values["val_loss"] = self._judged.loss(weights, self._fixed, self._objective)
             scores = self._judged.scores(weights, InferenceSettings(device=str(self._accelerator.device)))
             values |= {f"val_{name}": value for name, value in scores.items()}
-            score = scores[self._judged.selection]
+            protocol = self._judged.while_training
+            score, rating = scores[protocol.headline], protocol.rating(scores)
         step_epoch(self._schedule, values.get("val_loss", means["loss"]))
-        if score > self.best.score or not self._best_file.is_file():
-            self.best.epoch, self.best.score = epoch, score
+        if rating > self.best.rating or not self._best_file.is_file():
+            self.best.epoch, self.best.score, self.best.rating = epoch, score, rating
             if self._accelerator.is_main_process:
                 save_weights(weights, self._best_file)
         return values
@@ -131,18 +132,19 @@ class SupervisedCourse(Course):
 
 @dataclass
 class Best:
-    """The epoch of the best weights so far, from 1, and their score."""
+    """The epoch of the best weights so far, from 1, their score, and how it is ranked: more is better."""
 
     epoch: int = 0
-    score: float = -math.inf
+    score: float = math.nan
+    rating: float = -math.inf
 
     def state_dict(self) -> State:
-        """Both numbers."""
-        return {"epoch": self.epoch, "score": self.score}
+        """All of it."""
+        return {"epoch": self.epoch, "score": self.score, "rating": self.rating}
 
     def load_state_dict(self, state: State) -> None:
         """The reverse."""
-        self.epoch, self.score = state["epoch"], state["score"]
+        self.epoch, self.score, self.rating = state["epoch"], state["score"], state["rating"]
 
 
 def fit(

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from anyscope.contracts import HEADS, Offset, Task
 from anyscope.errors import BadInput, unknown_name
 from anyscope.images import Intensity
+from anyscope.instances import DECODERS, LINKERS
+from anyscope.metrics import PROTOCOLS
 from anyscope.running.documents import explain
 from anyscope.training.losses import DEFAULT_LOSSES, parse_loss
 
@@ -69,6 +71,12 @@ class TrainSettings(_Settings):
         offsets: Of the head ``affinities``, (z, y, x) in slices and working pixels; by default
             :data:`AFFINITY_OFFSETS`, in three dimensions with those to the next slices.
         dimensions: 3 where objects are to be told apart in the volume: rims also where an object ends in depth.
+        decoder: Name of the decoder; by default the one that scores best on the validation part.
+        decoder_arguments: Parameters of decoders that are not to be tuned.
+        linker: How objects of slices become objects of a volume: ``auto`` (the best of all where the dataset says
+            ``objects: 3d``), ``none``, or a name.
+        protocol: Scores by which epochs, decoders and linkers are chosen, and the test part is scored; by default that
+            of the task.
         weights: ``random``, or ``imagenet`` where the model has such weights and the hub can be reached.
         intensity: How pixel values become 0..1; see :class:`anyscope.images.Intensity`.
         pixel_size_nm: Working pixel size, to which images of known pixel size are resampled; None for native pixels.
@@ -100,6 +108,10 @@ class TrainSettings(_Settings):
     heads: tuple[str, ...] = ()
     offsets: tuple[Offset, ...] = ()
     dimensions: Literal[2, 3] = 2
+    decoder: str = ""
+    decoder_arguments: dict[str, Any] = Field(default_factory=dict)
+    linker: str = "auto"
+    protocol: str = ""
     weights: Literal["random", "imagenet"] = "random"
     intensity: Intensity = Intensity()
     pixel_size_nm: float | None = Field(None, gt=0)
@@ -131,6 +143,8 @@ class TrainSettings(_Settings):
         data = dict(data)
         if isinstance(data.get("intensity"), str):
             data["intensity"] = Intensity.parse(data["intensity"])
+        if isinstance(data.get("heads"), str):
+            data["heads"] = tuple(name.strip() for name in data["heads"].split(","))
         if not data.get("heads"):
             instances = data.get("task") == "instances"
             data["heads"] = ("mask", "boundary", "distance") if instances else ("mask",)
@@ -146,6 +160,12 @@ class TrainSettings(_Settings):
                 raise unknown_name("head", name, HEADS)
         if "mask" not in self.heads:
             raise ValueError(f"heads {', '.join(self.heads)}: every task needs the head 'mask'")
+        if self.decoder:
+            DECODERS[self.decoder]
+        if self.linker not in ("auto", "none"):
+            LINKERS[self.linker]
+        if self.protocol and PROTOCOLS[self.protocol].task != self.task:
+            raise ValueError(f"protocol {self.protocol!r} is for the task {PROTOCOLS[self.protocol].task!r}")
         for name, text in self.losses.items():
             if name not in self.heads:
                 raise ValueError(f"losses: there is no head {name!r}; heads are {', '.join(self.heads)}")

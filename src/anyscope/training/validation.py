@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,11 +12,14 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Unit
 from anyscope.datasets.folder import LabelledImages
-from anyscope.inference import InferenceSettings, predict_maps
-from anyscope.instances import Decoder, Maps, default_decoder, split_maps, tune
-from anyscope.metrics import EvaluationProtocol, default_protocol
+from anyscope.errors import BadInput
+from anyscope.geometry import VoxelSize
+from anyscope.images.resampling import resample_labels
+from anyscope.inference import Decodable, InferenceSettings, decodable
+from anyscope.instances import LINKERS, Decoder, Linker, build_decoder, build_linker, fitting_decoders, tune
+from anyscope.metrics import PROTOCOLS, EvaluationProtocol, default_protocol
 from anyscope.models import Segmenter, SegmenterSpec
-from anyscope.models.spec import DecoderSpec
+from anyscope.models.spec import DecoderSpec, LinkerSpec
 from anyscope.training.batches import Batch
 from anyscope.training.objective import Objective
 from anyscope.training.settings import TrainSettings
@@ -36,11 +40,41 @@ class ValidationImage:
 
 
 @dataclass(frozen=True)
+class TunedDecoder:
+    """A decoder with the parameters that scored best.
+
+    Args:
+        spec: It and its parameters as plain data, with the linker.
+        words: How it makes objects.
+        scores: Of the validation images by the protocol, pooled.
+        rating: The headline among them so that more is better.
+    """
+
+    spec: DecoderSpec
+    words: str
+    scores: dict[str, float]
+    rating: float
+
+
+@dataclass(frozen=True)
 class Validation:
-    """Validation images with how they are scored."""
+    """Validation images with how they are decoded and scored.
+
+    Args:
+        images: The images.
+        spec: What the segmenter is.
+        protocol: How objects are scored in the end.
+        decoders: Decoders to choose from, the first one for a quick look.
+        linkers: Linkers to choose from, where decoders make objects of slices and the protocol wants a volume.
+        fixed: Names of parameters of decoders that are not to be tuned.
+    """
 
     images: tuple[ValidationImage, ...]
     spec: SegmenterSpec
+    protocol: EvaluationProtocol
+    decoders: tuple[Decoder, ...]
+    linkers: tuple[str, ...] = ()
+    fixed: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, part: LabelledImages, spec: SegmenterSpec, settings: TrainSettings) -> Validation:
@@ -57,17 +91,24 @@ class Validation:
             reference, valid = cut.read_reference(settings.task)
             unit = cut.read_unit(settings.intensity)
             images.append(ValidationImage(region.stem, unit, reference, valid, region.pixel_size_nm))
-        return cls(tuple(images), spec)
+        return cls(
+            tuple(images),
+            spec,
+            protocol_for(settings, spec.classes, regions[0].objects),
+            decoders_for(settings, spec, regions[0].voxel_size_nm),
+            linkers_for(settings, regions[0].objects),
+            frozenset(settings.decoder_arguments),
+        )
+
+    @property
+    def while_training(self) -> EvaluationProtocol:
+        """How epochs are scored: slice by slice where objects are linked in the end only."""
+        return PROTOCOLS[self.protocol.in_slices] if self.linkers and self.protocol.in_slices else self.protocol
 
     @property
     def selection(self) -> str:
         """Name of the score that the best epoch is chosen by."""
-        return self.protocol.headline
-
-    @property
-    def protocol(self) -> EvaluationProtocol:
-        """How the images are scored."""
-        return default_protocol(self.spec.task, self.spec.classes)
+        return self.while_training.headline
 
     def loss(self, segmenter: torch.nn.Module, batches: Sequence[Batch], objective: Objective) -> float:
         """Mean loss over fixed batches."""
@@ -75,41 +116,110 @@ class Validation:
         with torch.inference_mode():
             return float(np.mean([float(objective(segmenter, batch)) for batch in batches]))
 
-    def maps(self, segmenter: Segmenter, inference: InferenceSettings) -> list[NDArray[np.float32]]:
-        """The maps (K, z, y, x) of each image."""
-        segmenter.eval()
-        return [predict_maps(segmenter, image.image, image.pixel_size_nm, inference) for image in self.images]
-
     def scores(self, segmenter: Segmenter, inference: InferenceSettings) -> dict[str, float]:
         """Scores, pooled over the images, with the best decoder of a quick search: maps are judged, not thresholds."""
-        maps = self._split(self.maps(segmenter, inference))
-        start = default_decoder(self.spec.task, self.spec.heads)
-        decoder = self._tuned(start, maps, _QUICK_SEARCH.get(start.name, {}), rounds=1)
-        return self._scores(self._references(), [decoder(each) for each in maps])
+        found = self._decodable(segmenter, inference)
+        start = self.decoders[0]
+        decoder = self._tuned(start, found, _QUICK_SEARCH.get(start.name, {}), rounds=1)
+        return self._scores(self.while_training, [each.labels(decoder) for each in found])
 
-    def tuned_decoder(self, segmenter: Segmenter, inference: InferenceSettings) -> DecoderSpec:
-        """The decoder of the task with the parameters that score best, found by the decoder's own search."""
-        maps = self._split(self.maps(segmenter, inference))
-        best = self._tuned(default_decoder(self.spec.task, self.spec.heads), maps, None, rounds=2)
-        return DecoderSpec(name=best.name, parameters=vars(best))
+    def tuned_decoders(self, segmenter: Segmenter, inference: InferenceSettings) -> list[TunedDecoder]:
+        """The decoders that fit, or the one wanted, each with the parameters that score best, the best decoder first.
+
+        Where slices are to be linked, a decoder is tuned slice by slice, then each linker on what it finds; the better
+        linker stays.
+        """
+        found = self._decodable(segmenter, inference)
+        tuned = [self._finished(self._tuned(start, found, None, rounds=2), found) for start in self.decoders]
+        return sorted(tuned, key=lambda each: each.rating, reverse=True)
+
+    def _finished(self, decoder: Decoder, found: Sequence[Decodable]) -> TunedDecoder:
+        """A tuned decoder with its linker and its scores."""
+        labels = [each.labels(decoder) for each in found]
+        spec, words = DecoderSpec(name=decoder.name, parameters=vars(decoder)), decoder.describe()
+        if not self.linkers:
+            scores = self._scores(self.protocol, labels)
+            return TunedDecoder(spec, words, scores, self.protocol.rating(scores))
+
+        def linked(linker: Linker) -> TunedDecoder:
+            scores = self._scores(self.protocol, [linker(each) for each in labels])
+            linked_spec = LinkerSpec(name=linker.name, parameters=vars(linker))
+            described = f"{words}; {linker.describe()}"
+            with_linker = spec.model_copy(update={"linker": linked_spec})
+            return TunedDecoder(with_linker, described, scores, self.protocol.rating(scores))
+
+        best = [
+            tune(build_linker(name), labels, self._references(), self._rate(self.protocol)) for name in self.linkers
+        ]
+        return max((linked(linker) for linker in best), key=lambda each: each.rating)
 
     def _tuned(
-        self, start: Decoder, maps: Sequence[Maps], search: Mapping[str, Sequence[float]] | None, rounds: int
+        self, start: Decoder, found: Sequence[Decodable], search: Mapping[str, Sequence[Any]] | None, rounds: int
     ) -> Decoder:
-        def score(references: Sequence[Labels], predictions: Sequence[Labels]) -> float:
-            return self._scores(references, predictions)[self.selection]
+        values_of = start.search if search is None else search
+        grid = {name: values for name, values in values_of.items() if name not in self.fixed}
+        shapes = [each.shape for each in found]
 
-        return tune(start, maps, self._references(), score, search=search, rounds=rounds)
+        def rate(references: Sequence[Labels], predictions: Sequence[Labels]) -> float:
+            resampled = [resample_labels(one, shape) for one, shape in zip(predictions, shapes, strict=True)]
+            return self._rate(self.while_training)(references, resampled)
 
-    def _split(self, maps: Sequence[NDArray[np.float32]]) -> list[Maps]:
-        return [split_maps(values, self.spec.layout) for values in maps]
+        return tune(start, [each.maps for each in found], self._references(), rate, search=grid, rounds=rounds)
+
+    def _decodable(self, segmenter: Segmenter, inference: InferenceSettings) -> list[Decodable]:
+        segmenter.eval()
+        return [decodable(segmenter, each.image, each.pixel_size_nm, inference) for each in self.images]
+
+    def _rate(self, protocol: EvaluationProtocol) -> Callable[[Sequence[Labels], Sequence[Labels]], float]:
+        return lambda _, predictions: protocol.rating(self._scores(protocol, predictions))
 
     def _references(self) -> list[Labels]:
         return [image.reference for image in self.images]
 
-    def _scores(self, references: Sequence[Labels], predictions: Sequence[Labels]) -> dict[str, float]:
+    def _scores(self, protocol: EvaluationProtocol, predictions: Sequence[Labels]) -> dict[str, float]:
         counts = [
-            self.protocol.measure(reference, np.where(image.valid, prediction, 0))
-            for reference, prediction, image in zip(references, predictions, self.images, strict=True)
+            protocol.measure(image.reference, np.where(image.valid, prediction, 0))
+            for prediction, image in zip(predictions, self.images, strict=True)
         ]
-        return self.protocol.scores(self.protocol.pool(counts))
+        return protocol.scores(protocol.pool(counts))
+
+
+def protocol_for(settings: TrainSettings, classes: int, objects: Literal["2d", "3d"] | None) -> EvaluationProtocol:
+    """How a training is judged: as the settings say, or by default for the task and for how objects are labelled."""
+    if settings.protocol:
+        return PROTOCOLS[settings.protocol]
+    protocol = default_protocol(settings.task, classes)
+    return PROTOCOLS[protocol.in_slices] if objects == "2d" and protocol.in_slices else protocol
+
+
+def linkers_for(settings: TrainSettings, objects: Literal["2d", "3d"] | None) -> tuple[str, ...]:
+    """Linkers to choose from: all, where objects are labelled in 3D and decoded in slices, or what the settings say."""
+    if settings.linker == "none" or settings.task == "semantic" or settings.dimensions == 3:
+        return ()
+    if settings.linker == "auto":
+        return tuple(LINKERS) if objects == "3d" else ()
+    return (settings.linker,)
+
+
+def decoders_for(settings: TrainSettings, spec: SegmenterSpec, voxel: VoxelSize | None) -> tuple[Decoder, ...]:
+    """Decoders to choose from: those that the heads suffice for, or the one in the settings; not yet tuned.
+
+    Args:
+        settings: Which decoder is wanted, and its arguments.
+        spec: Task and heads.
+        voxel: Voxel size of the images, None where unknown.
+
+    Raises:
+        BadInput: The heads do not suffice for the decoder wanted, or it has no such parameter.
+    """
+    anisotropy = 1.0 if voxel is None or voxel.z is None else voxel.z / voxel.in_plane
+    fitting = fitting_decoders(spec.task, spec.layout, settings.dimensions, anisotropy)
+    wanted = [one for one in fitting if settings.decoder in ("", one.name)]
+    if not wanted:
+        names = ", ".join(one.name for one in fitting)
+        raise BadInput(f"decoder {settings.decoder!r}", f"does not fit the heads {', '.join(spec.heads)}", names)
+    found = []
+    for one in wanted:
+        own = {key: value for key, value in settings.decoder_arguments.items() if settings.decoder or key in vars(one)}
+        found.append(build_decoder(one.name, vars(one) | own))
+    return tuple(found)

@@ -12,7 +12,7 @@ import numpy as np
 from anyscope.datasets import Dataset, Part
 from anyscope.images import output_suffix, write_labels
 from anyscope.inference import InferenceSettings, segment
-from anyscope.metrics import default_protocol
+from anyscope.metrics import EvaluationProtocol
 from anyscope.metrics.evaluation import Pair, evaluate_pairs
 from anyscope.models import Segmenter
 from anyscope.running.atomic import write_text
@@ -20,7 +20,12 @@ from anyscope.running.progress import progress
 
 
 def score_part(
-    segmenter: Segmenter, dataset: Dataset, part: Part, folder: Path, inference: InferenceSettings
+    segmenter: Segmenter,
+    dataset: Dataset,
+    part: Part,
+    folder: Path,
+    inference: InferenceSettings,
+    protocol: EvaluationProtocol,
 ) -> dict[str, Any]:
     """Predict every region of a part into ``folder/predictions`` and write ``folder/evaluation.json``.
 
@@ -41,7 +46,7 @@ def score_part(
                 yield Pair(region.stem, reference, labels, region.voxel_size_nm, prediction.probability)
                 shown.advance()
 
-    document = evaluate_pairs(default_protocol(spec.task, spec.classes), pairs()).to_json()
+    document = evaluate_pairs(protocol, pairs()).to_json()
     document |= {"data": str(dataset.root.resolve()), "part": part}
     write_text(folder / "evaluation.json", json.dumps(document, indent=2) + "\n")
     return document

@@ -11,14 +11,17 @@ from anyscope.datasets import Dataset, open_dataset
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.inference import InferenceSettings
+from anyscope.metrics import EvaluationProtocol
 from anyscope.models import InputTransform, SegmenterSpec, build_segmenter, initialise, save_segmenter
+from anyscope.models.spec import DecoderSpec, LinkerSpec
+from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
 from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
-from anyscope.training.validation import Validation
+from anyscope.training.validation import TunedDecoder, Validation, decoders_for, linkers_for, protocol_for
 from anyscope.workflows.report import report
 from anyscope.workflows.score import score_part
 
@@ -103,11 +106,13 @@ def train(
         changes: dict[str, Any] = {"provenance": _provenance(dataset, settings, fitted)}
         if validation is not None:
             judged = Validation.read(validation, segmenter.spec, settings)
-            changes["decoder"] = judged.tuned_decoder(segmenter, inference)
+            changes |= _tuned_decoders(judged.tuned_decoders(segmenter, inference), judged.protocol, run.path)
+        else:
+            changes["decoder"] = _untuned_decoder(dataset, settings, segmenter.spec)
         segmenter.spec = segmenter.spec.model_copy(update=changes)
         save_segmenter(segmenter, run.path / "segmenter", replace=True)
         if dataset.split["test"]:
-            score_part(segmenter, dataset, "test", run.path / "test", inference)
+            score_part(segmenter, dataset, "test", run.path / "test", inference, _protocol(dataset, settings))
         run.finish({"best_epoch": fitted.best_epoch, "validation_score": fitted.best_score})
         report(out)
     return _result(run)
@@ -149,6 +154,28 @@ def _describe(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec, de
     say(f"plan: {settings.epochs} epochs of {settings.steps_per_epoch} steps of {settings.batch} patches, on {device}")
     if not dataset.split["val"]:
         say(f"warning: the split has no validation part: the weights after step {steps} are kept, not the best")
+
+
+def _tuned_decoders(tuned: list[TunedDecoder], protocol: EvaluationProtocol, folder: Path) -> dict[str, Any]:
+    """The best decoder and the others for the spec; all of them are said and written with their validation scores."""
+    for one in tuned:
+        say(f"decoder {one.spec.name}: validation {protocol.headline} {one.scores[protocol.headline]:.4f}: {one.words}")
+    records = [{"decoder": one.spec.model_dump(mode="json"), "words": one.words, "scores": one.scores} for one in tuned]
+    write_text(folder / "decoders.json", json.dumps({"protocol": protocol.name, "decoders": records}, indent=2) + "\n")
+    return {"decoder": tuned[0].spec, "alternatives": tuple(one.spec for one in tuned[1:])}
+
+
+def _untuned_decoder(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec) -> DecoderSpec:
+    """What is taken where there is nothing to tune on: the first that fits, with the values of its authors."""
+    first = decoders_for(settings, spec, dataset.labelled("train")[0].voxel_size_nm)[0]
+    linkers = linkers_for(settings, dataset.description.objects)
+    linker = LinkerSpec(name=linkers[0]) if linkers else None
+    return DecoderSpec(name=first.name, parameters=vars(first), linker=linker)
+
+
+def _protocol(dataset: Dataset, settings: TrainSettings) -> EvaluationProtocol:
+    classes = dataset.classes if settings.task == "semantic" else 2
+    return protocol_for(settings, classes, dataset.description.objects)
 
 
 def _provenance(dataset: Dataset, settings: TrainSettings, fitted: Fit) -> dict[str, Any]:

@@ -14,7 +14,7 @@ All but the first have the parameters of :class:`~anyscope.instances.decoders.fi
 from anyscope.instances.decoders.agglomeration import Agglomeration
 from anyscope.instances.decoders.base import DECODERS, Decoder, Offsets, build_decoder
 from anyscope.instances.decoders.connected_components import Components
-from anyscope.instances.decoders.defaults import default_decoder
+from anyscope.instances.decoders.defaults import default_decoder, fitting_decoders
 from anyscope.instances.decoders.mutex_watershed import MutexWatershed
 from anyscope.instances.decoders.regions import components
 from anyscope.instances.decoders.threshold import Threshold
@@ -32,4 +32,5 @@ __all__ = [
     "build_decoder",
     "components",
     "default_decoder",
+    "fitting_decoders",
 ]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from anyscope.instances.linking.base import LINKERS, Linker
-from anyscope.instances.linking.overlap import Fraction
 from anyscope.instances.linking.tables import Indices, Overlaps, SliceTables
 
 _CERTAIN = 0.01

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -84,6 +85,8 @@ class EvaluationProtocol(ABC):
     """The score to rank by."""
     errors: ClassVar[frozenset[str]] = frozenset()
     """The scores of which less is better."""
+    in_slices: ClassVar[str] = ""
+    """Name of the protocol that asks the same of every slice for itself; empty where this one does."""
 
     ignore: tuple[int, ...] = ()
 
@@ -152,6 +155,13 @@ class EvaluationProtocol(ABC):
         if counts.empty == counts.images:
             return dict.fromkeys(scores, float("nan"))
         return scores
+
+    def rating(self, scores: Mapping[str, float]) -> float:
+        """The headline score so that more is better, the worst possible where it is undefined."""
+        value = scores[self.headline]
+        if value != value:
+            return -math.inf
+        return -value if self.headline in self.errors else value
 
     def _ignored(self, always: str = "") -> str:
         listed = [always] * bool(always) + [f"reference labels {list(self.ignore)}"] * bool(self.ignore)

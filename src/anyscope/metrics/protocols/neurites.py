@@ -25,6 +25,7 @@ class Neurites(EvaluationProtocol):
 
     name: ClassVar[str] = "neurites"
     task: ClassVar[Task] = "instances"
+    in_slices: ClassVar[str] = "neurites_2d"
     summary: ClassVar[str] = "Adapted Rand error in two conventions, VOI split and merge, in 3D"
     source: ClassVar[str] = "Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015); Meila (2007)"
     headline: ClassVar[str] = "adapted_rand_error"
@@ -80,6 +81,7 @@ class Neurites2d(Neurites):
     """
 
     name: ClassVar[str] = "neurites_2d"
+    in_slices: ClassVar[str] = ""
     summary: ClassVar[str] = "as neurites, every slice for itself"
 
     def _dimensions(self) -> str:

@@ -58,6 +58,7 @@ class Instances(EvaluationProtocol):
 
     name: ClassVar[str] = "instances"
     task: ClassVar[Task] = "instances"
+    in_slices: ClassVar[str] = "instances_2d"
     summary: ClassVar[str] = "TP/(TP+FP+FN) at IoU .50:.05:.95, PQ, F1, Adapted Rand, VOI, foreground IoU"
     source: ClassVar[str] = "Kirillov et al., CVPR 2019 (PQ); Arganda-Carreras et al. (2015); Meila (2007)"
     headline: ClassVar[str] = "accuracy_50"
@@ -111,6 +112,7 @@ class Instances2d(Instances):
     """
 
     name: ClassVar[str] = "instances_2d"
+    in_slices: ClassVar[str] = ""
     summary: ClassVar[str] = "as instances, every slice for itself"
 
     def _dimensions(self) -> str:

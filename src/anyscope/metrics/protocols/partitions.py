@@ -50,6 +50,7 @@ class Snemi3d(EvaluationProtocol):
 
     name: ClassVar[str] = "snemi3d"
     task: ClassVar[Task] = "instances"
+    in_slices: ClassVar[str] = "neurites_2d"
     summary: ClassVar[str] = "Adapted Rand error in 3D, on the official crop"
     source: ClassVar[str] = "SNEMI3D challenge (2013); Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015)"
     headline: ClassVar[str] = "adapted_rand_error"
@@ -103,6 +104,7 @@ class Cremi(EvaluationProtocol):
 
     name: ClassVar[str] = "cremi"
     task: ClassVar[Task] = "instances"
+    in_slices: ClassVar[str] = "neurites_2d"
     summary: ClassVar[str] = "VOI split and merge, Adapted Rand error, CREMI score = sqrt(VOI x Adapted Rand), in 3D"
     source: ClassVar[str] = "CREMI challenge (2016), evaluation script; Meila, J. Multivariate Analysis 98:873 (2007)"
     headline: ClassVar[str] = "cremi_score"

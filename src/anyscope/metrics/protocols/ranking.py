@@ -28,6 +28,7 @@ class MitoEm(EvaluationProtocol):
 
     name: ClassVar[str] = "mitoem"
     task: ClassVar[Task] = "instances"
+    in_slices: ClassVar[str] = "mitoem_2d"
     summary: ClassVar[str] = "COCO-style AP at IoU .50:.05:.95, at .50 and .75, by size; TP/(TP+FP+FN)"
     source: ClassVar[str] = "Wei et al., MICCAI 2020, and mAP_3Dvolume; Lin et al., Microsoft COCO, ECCV 2014"
     headline: ClassVar[str] = "ap_75"
@@ -82,6 +83,7 @@ class MitoEm2d(MitoEm):
     """
 
     name: ClassVar[str] = "mitoem_2d"
+    in_slices: ClassVar[str] = ""
     summary: ClassVar[str] = "as mitoem, every slice for itself"
 
     def _dimensions(self) -> str:
