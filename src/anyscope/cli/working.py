@@ -130,6 +130,8 @@ def predict(
     source: Annotated[Path, typer.Argument(help="An image, a folder of images, a dataset.", show_default=False)],
     out: Out,
     instances: Annotated[bool, typer.Option("--instances", help="Objects, also from a network of masks.")] = False,
+    decoder: Annotated[str | None, typer.Option(help="Another decoder than the one that was best.")] = None,
+    link: Annotated[str | None, typer.Option(help="How slices become volumes: a linker, or none.")] = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also the foreground probability.")] = False,
     table: Annotated[Path | None, typer.Option(help="One row for each object: .csv or .parquet.")] = None,
     split: Split = None,
@@ -152,7 +154,7 @@ def predict(
 
     inference = InferenceSettings(tile=tile, augmentation=tta.value, memory_bytes=parse_memory(memory))
     result = run_predict(
-        run, source, out, instances=instances, probabilities=probabilities, table=table,
+        run, source, out, instances=instances, decoder=decoder, linker=link, probabilities=probabilities, table=table,
         split=part_of(split), inference=inference, device=device,
         read=read_options(axes, voxel_size, channel), value_range=value_range, resume=resume, force=force,
     )  # fmt: skip

@@ -12,13 +12,13 @@ from anyscope.inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
     from anyscope.inference.activation import activate
+    from anyscope.inference.decoding import decoder_of, with_decoder
     from anyscope.inference.memory import MemoryEstimate, estimate_memory
     from anyscope.inference.network import Network
     from anyscope.inference.prediction import (
         Decodable,
         TilingDifference,
         decodable,
-        decoder_of,
         predict_maps,
         segment,
         tiling_difference,
@@ -33,13 +33,14 @@ _HOMES = {
     "TilingDifference": "prediction",
     "activate": "activation",
     "decodable": "prediction",
-    "decoder_of": "prediction",
+    "decoder_of": "decoding",
     "estimate_memory": "memory",
     "object_table": "table",
     "predict_maps": "prediction",
     "segment": "prediction",
     "slice_stack": "slices",
     "tiling_difference": "prediction",
+    "with_decoder": "decoding",
     "write_table": "table",
 }
 
@@ -58,6 +59,7 @@ __all__ = [
     "segment",
     "slice_stack",
     "tiling_difference",
+    "with_decoder",
     "write_table",
 ]
 

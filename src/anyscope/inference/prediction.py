@@ -13,21 +13,14 @@ from anyscope.contracts import HEADS, Labels, Prediction, Unit
 from anyscope.errors import BadInput, EnvironmentFault
 from anyscope.images.resampling import LARGEST_SCALE, resample, resample_image, resample_labels
 from anyscope.inference.activation import activate
+from anyscope.inference.decoding import decoder_of
 from anyscope.inference.memory import MemoryEstimate, estimate_memory
 from anyscope.inference.network import Network, predicting
 from anyscope.inference.orientations import ORIENTATIONS
 from anyscope.inference.settings import InferenceSettings
 from anyscope.inference.slices import slice_stack
 from anyscope.inference.tiles import Layout, Tile, chunks, gaussian_weights
-from anyscope.instances import (
-    Decoding,
-    Maps,
-    build_decoder,
-    build_linker,
-    default_decoder,
-    foreground_probability,
-    split_maps,
-)
+from anyscope.instances import Maps, foreground_probability, split_maps
 from anyscope.models import SegmenterSpec
 
 Advance = Callable[[int], object]
@@ -154,17 +147,6 @@ def decodable(
     directed = any(HEADS[head].directed for head in spec.heads)
     values, plan = _predict(network, image, pixel_size_nm, settings, advance, at_working_pixels=directed)
     return Decodable(split_maps(values, spec.layout), (image.shape[-2], image.shape[-1]), _notes(plan))
-
-
-def decoder_of(spec: SegmenterSpec) -> Decoding:
-    """How the maps of a segmenter become labels: as its spec says, or by default for its task and heads."""
-    if spec.decoder is None:
-        return Decoding(default_decoder(spec.task, spec.heads, spec.offsets))
-    linker = spec.decoder.linker
-    return Decoding(
-        build_decoder(spec.decoder.name, spec.decoder.parameters),
-        None if linker is None else build_linker(linker.name, linker.parameters),
-    )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,15 @@ from anyscope.images import (
     write_image,
     write_labels,
 )
-from anyscope.inference import InferenceSettings, estimate_memory, object_table, segment, write_table
+from anyscope.inference import (
+    InferenceSettings,
+    decoder_of,
+    estimate_memory,
+    object_table,
+    segment,
+    with_decoder,
+    write_table,
+)
 from anyscope.models import Segmenter, load_segmenter
 from anyscope.models.spec import DecoderSpec
 from anyscope.running.atomic import refuse_existing, remove
@@ -58,6 +66,8 @@ def predict(
     out: Path | str,
     *,
     instances: bool = False,
+    decoder: str | None = None,
+    linker: str | None = None,
     probabilities: bool = False,
     table: Path | str | None = None,
     split: Part | None = None,
@@ -76,6 +86,8 @@ def predict(
         out: For one image a file, whose suffix gives the format, or a folder; for several a folder. The label images
             keep the stems of their inputs, and their formats where these are lossless.
         instances: Make objects of a mask by connected components, where the segmenter has no instances of its own.
+        decoder: Another decoder than the best one: with the parameters that training tuned for it.
+        linker: How objects of slices become objects of a volume: a linker, or ``none``.
         probabilities: Also write the foreground probability, into ``OUT/probabilities`` or beside the one file.
         table: Also write one row for each object, as .csv or .parquet.
         split: Only this part of a dataset's split; the outputs then cover just these regions.
@@ -101,6 +113,7 @@ def predict(
         segmenter.spec = segmenter.spec.model_copy(
             update={"task": "instances", "decoder": DecoderSpec(name="components")}
         )
+    segmenter.spec = with_decoder(segmenter.spec, decoder, linker)
     inference = (inference or InferenceSettings()).model_copy(update={"device": choose_device(device)})
     segmenter.to(inference.device).to(memory_format=torch.channels_last)  # as in training
     regions = _regions(source, split, read or ReadOptions())
@@ -120,6 +133,7 @@ def predict(
             "source": str(source.resolve()),
             "split": split,
             "instances": instances,
+            "decoder": None if segmenter.spec.decoder is None else segmenter.spec.decoder.model_dump(mode="json"),
             "intensity": str(segmenter.spec.intensity),
             "probabilities": probabilities,
             "table": table is not None,
@@ -157,6 +171,7 @@ def _regions(source: Path, split: Part | None, read: ReadOptions) -> tuple[Image
 def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:
     spec = segmenter.spec
     say(f"segmenter: {spec.model}, {spec.task}, heads {', '.join(spec.heads)}, {spec.pixels}, {inference.device}")
+    say(f"labels: {decoder_of(spec).describe()}")
     for region in regions[:3]:
         say(f"image: {region.image.path.name}: {region.image.describe()}")
         for note in region.image.notes:
