@@ -18,6 +18,7 @@ from anyscope.metrics import PROTOCOLS
 from anyscope.microscope import SPECIMENS
 from anyscope.models import MODELS
 from anyscope.training.losses import LOSSES
+from anyscope.workflows.catalog import datasets_page
 from anyscope.workflows.conditions import conditions_page
 from anyscope.workflows.methods import methods_page
 
@@ -66,6 +67,10 @@ def test_the_page_of_corruptions_is_up_to_date():
 
 def test_the_page_of_adaptation_is_that_of_the_registry():
     assert (ROOT / "docs" / "adaptation.md").read_text() == methods_page()
+
+
+def test_the_page_of_datasets_is_that_of_the_catalog():
+    assert (ROOT / "docs" / "datasets.md").read_text() == datasets_page()
 
 
 def test_nothing_of_this_machine_is_in_the_pages():
