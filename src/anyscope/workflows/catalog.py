@@ -156,7 +156,7 @@ def datasets_page() -> str:
         "# Published datasets",
         "Written by `python -m anyscope.workflows.catalog > docs/datasets.md`; a test compares.",
         "`anyscope data get NAME --out DIR` fetches one and makes it a dataset folder; `--from PATH` takes a folder or",
-        "an archive that you have, `--mirror URL` another server. Each folder keeps licence and citation in `README.txt`.",
+        "an archive that you have, `--mirror URL` another server. Licence and citation stay with it in `README.txt`.",
         "",
         "| name | | labels | voxel nm (z, y, x) | protocol | how |",
         "|---|---|---|---|---|---|",
