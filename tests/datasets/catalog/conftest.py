@@ -108,7 +108,9 @@ def offer(server, tmp_path):
             server.files[file.name] = path.read_bytes()
             digest = hashlib.sha256(server.files[file.name]).hexdigest()
             files.append(
-                replace(file, url=f"{server.url}/{file.name}?download=1", checksum=f"sha256:{digest}" * checksums or None)
+                replace(
+                    file, url=f"{server.url}/{file.name}?download=1", checksum=f"sha256:{digest}" * checksums or None
+                )
             )
         return replace(entry, files=tuple(files)), expected
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.datasets.catalog.fakes import FAKES, blobs, png, tif, volume
 
 from anyscope.datasets import open_dataset
 from anyscope.datasets.catalog import CATALOG
 from anyscope.datasets.catalog.dsb2018 import merged, run_lengths
-from anyscope.datasets.catalog.splits import quadrants, take_val
+from anyscope.datasets.catalog.splits import quadrants, tail, take_val, three
 from anyscope.datasets.check import check_dataset
 from anyscope.errors import BadInput
+from anyscope.geometry import parse_region
 from anyscope.images import list_images, open_image
 from anyscope.metrics import PROTOCOLS
 
@@ -40,6 +44,8 @@ def test_what_is_said_is_complete(name):
     assert len({file.name for file in entry.files}) == len(entry.files)
     for file in entry.files:
         assert file.url is None or re.match(r"https?://\S+\Z", file.url)
+        # What is not encrypted on its way is at least compared with what was published.
+        assert file.url is None or file.url.startswith("https://") or file.checksum
         assert file.checksum is None or re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", file.checksum)
         assert file.download_limit_bytes > 0
         assert file.folder is None or file.name.endswith(".zip")
@@ -61,9 +67,7 @@ def test_the_published_layout_becomes_a_dataset(name, tmp_path, capsys):
     for stem in expected.images:
         assert size is None or tuple(dataset.voxel_size_nm(stem)) == pytest.approx(size)
     hidden = tmp_path / "out" / "unlabelled" / "images"
-    assert {stem: True for stem in expected.unlabelled} == (
-        {stem: True for stem in list_images(hidden)} if hidden.is_dir() else {}
-    )
+    assert set(list_images(hidden) if hidden.is_dir() else {}) == set(expected.unlabelled)
     for stem, image in expected.unlabelled.items():
         np.testing.assert_array_equal(open_image(list_images(hidden)[stem]).read()[0], image)
     bad = [finding for finding in check_dataset(tmp_path / "out") if finding.verdict == "bad"]
@@ -104,7 +108,8 @@ def test_both_fields_of_a_well_stay_together(tmp_path, capsys):
     assert focus == defocus
     wells = {part: {stem.rpartition("_s")[0] for stem in regions} for part, regions in focus.items()}
     assert all(wells.values())
-    assert not (wells["train"] & wells["test"] or wells["train"] & wells["val"] or wells["val"] & wells["test"])
+    for one, other in combinations(wells, 2):
+        assert not wells[one] & wells[other]
 
 
 @pytest.mark.parametrize("name", ["snemi3d", "isbi2012"])
@@ -196,6 +201,18 @@ def test_validation_names_depend_on_names_alone():
     assert take_val(reversed(names)) == (train, val)
     # A further image moves no more than one of them.
     assert len(set(val) - set(take_val([*names, "another"])[1])) <= 1
+
+
+@given(st.integers(12, 400))
+def test_a_stack_is_cut_without_a_shared_plane(count):
+    """Parts in order, disjoint, each with planes, and nothing lost but the gaps."""
+    for regions in (tail(count), [three(count)[part][""] for part in ("train", "val", "test")]):
+        rois = [parse_region(text, (count, 4, 4)) for text in regions]
+        bounds = [(roi.start[0], roi.stop[0]) for roi in rois]
+        assert bounds[0][0] == 0
+        assert bounds[-1][1] == count
+        for (_, stop), (start, _) in pairwise(bounds):
+            assert start - stop == count // 32
 
 
 def test_blobs_are_what_the_fakes_need():

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from anyscope.datasets.catalog.counting import counted_bytes
 from anyscope.errors import BadInput, EnvironmentFault, explain_os_errors
 from anyscope.running.atomic import atomic_folder
-from anyscope.running.progress import progress
 
 MAX_MEMBERS = 500_000
 _CHUNK = 2**20
-_MB = 10**6
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError)
 
 
@@ -63,32 +62,23 @@ def unpack(archive: Path, folder: Path, limit_bytes: int) -> None:
                 f"{total / 1e9:.1f} GB for {archive.name}",
                 "free some space",
             )
-        with (
-            atomic_folder(folder) as temporary,
-            progress(f"unpack {archive.name}", total // _MB, "MB") as shown,
-        ):
-            written = 0
+        with atomic_folder(folder) as temporary, counted_bytes(f"unpack {archive.name}", total) as advance:
             for member in members:
                 target = temporary.joinpath(*member.path.parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with read(member) as source, open(target, "xb") as out:
-                    written = _copy(source, out, archive, member, written, shown.advance)
+                    _copy(source, out, archive, member, advance)
 
 
-def _copy(
-    source: IO[bytes], out: IO[bytes], archive: Path, member: _Member, written: int, advance: Callable[[int], None]
-) -> int:
-    """Copy a member and refuse more than its header announced; returns the sum so far."""
+def _copy(source: IO[bytes], out: IO[bytes], archive: Path, member: _Member, advance: Callable[[int], None]) -> None:
+    """Copy a member and refuse more than its header announced."""
     left = member.size_bytes
     while chunk := source.read(_CHUNK):
         left -= len(chunk)
         if left < 0:
             raise BadInput(archive, f"{member.path} is longer than it says", "an archive as it was published")
         out.write(chunk)
-        before, written = written, written + len(chunk)
-        if written // _MB > before // _MB:
-            advance(written // _MB - before // _MB)
-    return written
+        advance(len(chunk))
 
 
 def _check_size(archive: Path, members: list[_Member], limit_bytes: int) -> int:

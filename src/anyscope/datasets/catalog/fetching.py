@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from anyscope.datasets.catalog.counting import counted_bytes
 from anyscope.datasets.catalog.entry import SourceFile
 from anyscope.errors import BadInput, EnvironmentFault, explain_os_errors
-from anyscope.running.progress import progress
 
 if TYPE_CHECKING:
     from requests import Response
 
 CONNECT_S, SILENCE_S = 20.0, 60.0
 _CHUNK = 2**18
-_MB = 10**6
 _TRIES = 3
 _REMEDY = "try again with --resume, fetch it by hand and give it with --from, or name another server with --mirror"
 
@@ -140,20 +139,17 @@ class _Resuming:
     def _stream(self, url: str, response: Response, have: int, total: int | None) -> None:
         import requests
 
-        done = have
+        done, announced = have, total or self.file.size_bytes or 0
         with (
             open(self.part, "ab" if have else "wb") as out,
-            progress(
-                f"fetch {self.file.name}", (total or self.file.size_bytes or 0) // _MB, "MB", have // _MB
-            ) as shown,
+            counted_bytes(f"fetch {self.file.name}", announced, have) as advance,
         ):
             for chunk in response.iter_content(_CHUNK):
                 out.write(chunk)
-                before, done = done, done + len(chunk)
+                done += len(chunk)
                 if done > self.file.download_limit_bytes:
                     raise self._too_large(url, done)
-                if done // _MB > before // _MB:
-                    shown.advance(done // _MB - before // _MB)
+                advance(len(chunk))
         if total is not None and done < total:
             raise requests.ConnectionError(f"the connection ended after {done} of {total} bytes")
 

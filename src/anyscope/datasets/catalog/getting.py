@@ -20,9 +20,9 @@ RECORD = "source.json"
 """What a dataset folder was made from."""
 
 
-def downloads_of(out: Path) -> Path:
+def downloads_of(entry: CatalogEntry, out: Path) -> Path:
     """Where files are kept until the dataset is whole: beside it, on the same disk."""
-    return out.with_name(f".{out.name}.downloads")
+    return out.with_name(f".{out.name}.{entry.name}.downloads")
 
 
 def get(
@@ -48,7 +48,7 @@ def get(
         BadInput: An existing output, a missing or wrong file, no address to fetch from.
         EnvironmentFault: Network or disk.
     """
-    downloads = downloads_of(out)
+    downloads = downloads_of(entry, out)
     if resume and out.exists() and not force:
         made_from = _record(out)
         if made_from.get("name") != entry.name:
@@ -87,11 +87,16 @@ def _fetched(entry: CatalogEntry, out: Path, downloads: Path, addresses: dict[st
     import pooch
 
     record: dict[str, Any] = {}
-    for file in entry.files:
-        path = fetch(file, addresses[file.name], downloads)
-        record[file.name] = {"url": addresses[file.name], "sha256": pooch.file_hash(str(path))}
-        if file.folder is not None:
-            unpack(path, downloads / file.folder, file.unpacked_limit_bytes)
+    try:
+        for file in entry.files:
+            path = fetch(file, addresses[file.name], downloads)
+            record[file.name] = {"url": addresses[file.name], "sha256": pooch.file_hash(str(path))}
+            if file.folder is not None:
+                unpack(path, downloads / file.folder, file.unpacked_limit_bytes)
+    except BaseException:
+        if downloads.is_dir() and not any(downloads.iterdir()):
+            downloads.rmdir()  # there is nothing to go on with
+        raise
     dataset = _prepared(entry, Published((downloads,), entry.layout), out, {"files": record}, force)
     remove(downloads)
     return dataset

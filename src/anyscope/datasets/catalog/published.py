@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anyscope.errors import BadInput, explain_os_errors
 
-_DEPTH = 5
+_DEPTH = 7
 _NUMBER = re.compile(r"\d+")
 
 
@@ -19,7 +19,7 @@ class Published:
     """A published dataset on disk.
 
     Args:
-        roots: Folders that hold its files, at any depth up to five.
+        roots: Folders that hold its files, at any depth up to seven.
         layout: What should be there, for messages.
     """
 
