@@ -13,6 +13,7 @@ from anyscope import cli
 from anyscope.adaptation import RULES, STEPS
 from anyscope.attacks import ATTACKS
 from anyscope.corruptions import CORRUPTIONS
+from anyscope.datasets.catalog import CATALOG
 from anyscope.instances import DECODERS
 from anyscope.metrics import PROTOCOLS
 from anyscope.microscope import SPECIMENS
@@ -29,7 +30,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 @pytest.fixture
 def registries():
     """The registries, put back as they were."""
-    found = [SPECIMENS, MODELS, LOSSES, DECODERS, CORRUPTIONS, ATTACKS, STEPS, RULES]
+    found = [SPECIMENS, MODELS, LOSSES, DECODERS, CORRUPTIONS, ATTACKS, STEPS, RULES, CATALOG]
     before = [dict(registry.items()) for registry in found]
     yield found
     for registry, entries in zip(found, before, strict=True):
@@ -43,7 +44,17 @@ def test_the_code_of_extending_runs(registries, monkeypatch):
     for block in blocks:
         exec(compile(block, "docs/extending.md", "exec", dont_inherit=True), vars(module))
     added = [name for registry in registries for name in registry]
-    assert {"beads", "plain", "tversky", "cores", "banding", "patch_noise", "unsharp", "most-stable"} <= set(added)
+    assert {
+        "beads",
+        "plain",
+        "tversky",
+        "cores",
+        "banding",
+        "patch_noise",
+        "unsharp",
+        "most-stable",
+        "our-stack",
+    } <= set(added)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

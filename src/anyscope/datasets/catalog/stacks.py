@@ -113,8 +113,8 @@ def write_stack(
 
         def changed() -> Iterator[Plane]:
             for plane in stack.planes():
+                shown.advance()  # the writer takes the last plane and asks no further
                 yield np.ascontiguousarray(change(plane).astype(kind, copy=False))
-                shown.advance()
 
         tifffile.imwrite(
             path,
@@ -124,6 +124,9 @@ def write_stack(
             bigtiff=int(np.prod(shape)) * kind.itemsize >= _BIG_TIFF_BYTES,
             photometric="minisblack",
             compression="zlib",
+            # Differences of neighbours, quickly packed, take less room and time than grey levels, packed well.
+            compressionargs={"level": 1},
+            predictor=kind.kind in "iu",
             metadata=metadata,
             software="anyscope",
             **options,
