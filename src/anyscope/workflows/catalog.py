@@ -25,7 +25,7 @@ class FileDescription:
 
 
 @dataclass(frozen=True)
-class DatasetDescription:
+class CatalogDescription:
     """A published dataset as plain data; see :class:`anyscope.datasets.catalog.CatalogEntry`."""
 
     name: str
@@ -61,7 +61,7 @@ class GetResult:
     homepage: str
 
 
-def data_list(name: str | None = None) -> list[DatasetDescription]:
+def data_list(name: str | None = None) -> list[CatalogDescription]:
     """The published datasets that ``data get`` knows, or the one called ``name``. Nothing is fetched."""
     entries = [CATALOG[name]] if name is not None else [entry for _, entry in CATALOG.items()]
     return [_described(entry) for entry in entries]
@@ -94,13 +94,13 @@ def data_get(
     return GetResult(name, out, parts, entry.licence, entry.citation, entry.doi, entry.homepage)
 
 
-def _described(entry: CatalogEntry) -> DatasetDescription:
-    plain = {key: getattr(entry, key) for key in DatasetDescription.__dataclass_fields__ if key != "files"}
+def _described(entry: CatalogEntry) -> CatalogDescription:
+    plain = {key: getattr(entry, key) for key in CatalogDescription.__dataclass_fields__ if key != "files"}
     files = tuple(FileDescription(file.name, file.url, file.checksum, file.size_bytes) for file in entry.files)
-    return DatasetDescription(**plain, files=files)
+    return CatalogDescription(**plain, files=files)
 
 
-def datasets_table(found: list[DatasetDescription], *, whole: bool) -> str:
+def datasets_table(found: list[CatalogDescription], *, whole: bool) -> str:
     """The catalog, a line each, or one dataset with everything known of it."""
     if not whole:
         rows = [
@@ -130,7 +130,7 @@ def datasets_table(found: list[DatasetDescription], *, whole: bool) -> str:
     return "\n".join([*lines, *_files(one)])
 
 
-def _files(one: DatasetDescription) -> list[str]:
+def _files(one: CatalogDescription) -> list[str]:
     if not one.downloadable:
         return [f"files: get them from {one.homepage}, then: anyscope data get {one.name} --out DIR --from PATH"]
     lines = ["files:"]
@@ -140,11 +140,11 @@ def _files(one: DatasetDescription) -> list[str]:
     return lines
 
 
-def _how(one: DatasetDescription) -> str:
+def _how(one: CatalogDescription) -> str:
     return "fetched" if one.downloadable else "--from"
 
 
-def _voxel(one: DatasetDescription) -> str:
+def _voxel(one: CatalogDescription) -> str:
     return "-" if one.voxel_size_nm is None else " x ".join(f"{size:g}" for size in one.voxel_size_nm)
 
 
@@ -178,7 +178,7 @@ def datasets_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _anchors(found: list[DatasetDescription]) -> dict[str, str]:
+def _anchors(found: list[CatalogDescription]) -> dict[str, str]:
     """Where the heading of each dataset is: signs are dropped, and what then is there already gets a number."""
     taken: dict[str, int] = {}
     anchors = {}
