@@ -13,11 +13,13 @@ from anyscope import cli
 from anyscope.adaptation import RULES, STEPS
 from anyscope.attacks import ATTACKS
 from anyscope.corruptions import CORRUPTIONS
+from anyscope.datasets.catalog import CATALOG
 from anyscope.instances import DECODERS
 from anyscope.metrics import PROTOCOLS
 from anyscope.microscope import SPECIMENS
 from anyscope.models import MODELS
 from anyscope.training.losses import LOSSES
+from anyscope.workflows.catalog import datasets_page
 from anyscope.workflows.conditions import conditions_page
 from anyscope.workflows.methods import methods_page
 
@@ -28,7 +30,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 @pytest.fixture
 def registries():
     """The registries, put back as they were."""
-    found = [SPECIMENS, MODELS, LOSSES, DECODERS, CORRUPTIONS, ATTACKS, STEPS, RULES]
+    found = [SPECIMENS, MODELS, LOSSES, DECODERS, CORRUPTIONS, ATTACKS, STEPS, RULES, CATALOG]
     before = [dict(registry.items()) for registry in found]
     yield found
     for registry, entries in zip(found, before, strict=True):
@@ -42,7 +44,17 @@ def test_the_code_of_extending_runs(registries, monkeypatch):
     for block in blocks:
         exec(compile(block, "docs/extending.md", "exec", dont_inherit=True), vars(module))
     added = [name for registry in registries for name in registry]
-    assert {"beads", "plain", "tversky", "cores", "banding", "patch_noise", "unsharp", "most-stable"} <= set(added)
+    assert {
+        "beads",
+        "plain",
+        "tversky",
+        "cores",
+        "banding",
+        "patch_noise",
+        "unsharp",
+        "most-stable",
+        "our-stack",
+    } <= set(added)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -66,6 +78,10 @@ def test_the_page_of_corruptions_is_up_to_date():
 
 def test_the_page_of_adaptation_is_that_of_the_registry():
     assert (ROOT / "docs" / "adaptation.md").read_text() == methods_page()
+
+
+def test_the_page_of_datasets_is_that_of_the_catalog():
+    assert (ROOT / "docs" / "datasets.md").read_text() == datasets_page()
 
 
 def test_nothing_of_this_machine_is_in_the_pages():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anyscope.workflows.adapt import adapt
+    from anyscope.workflows.catalog import data_get, data_list
     from anyscope.workflows.conditions import list_conditions
     from anyscope.workflows.cross import cross
     from anyscope.workflows.data import data_check, data_strata, data_synth
@@ -31,6 +32,8 @@ _VERBS = {
     "list_models": "zoo",
     "list_conditions": "conditions",
     "list_methods": "methods",
+    "data_list": "catalog",
+    "data_get": "catalog",
     "data_check": "data",
     "data_synth": "data",
     "data_strata": "data",
@@ -50,6 +53,8 @@ __all__ = [
     "list_models",
     "list_conditions",
     "list_methods",
+    "data_list",
+    "data_get",
     "data_check",
     "data_synth",
     "data_strata",

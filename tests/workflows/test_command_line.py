@@ -59,6 +59,8 @@ def test_the_verbs_are_those_of_the_design():
             "models",
             "conditions",
             "methods",
+            "list",
+            "get",
             "check",
             "synth",
             "strata",

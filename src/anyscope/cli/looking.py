@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from anyscope.cli.options import Axes, Channel, Force, Json, Out, Seed, Set, Voxel, print_json, read_options
+from anyscope.cli.options import Axes, Channel, Force, Json, Out, Resume, Seed, Set, Voxel, print_json, read_options
 from anyscope.errors import BadInput, EnvironmentFault
 from anyscope.options import parse_overrides, parse_sizes
 
 app = typer.Typer()
-data_app = typer.Typer(help="Look at dataset folders, and make synthetic ones.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Get published datasets, look at dataset folders, make synthetic ones.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -76,6 +78,49 @@ def methods(
         print_json([asdict(method) for method in found])
     else:
         print(methods_table(found, whole=name is not None))
+
+
+@data_app.command("list")
+def data_list(
+    name: Annotated[str | None, typer.Argument(help="One dataset, with everything known.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """The published datasets that 'data get' knows."""
+    from anyscope.workflows.catalog import data_list as known
+    from anyscope.workflows.catalog import datasets_table
+
+    found = known(name)
+    if as_json:
+        print_json([asdict(dataset) for dataset in found])
+    else:
+        print(datasets_table(found, whole=name is not None))
+
+
+@data_app.command("get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="A name of 'anyscope data list'.", show_default=False)],
+    out: Out,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A folder or archive that you have, instead of fetching.")
+    ] = None,
+    mirror: Annotated[str | None, typer.Option(help="Address of another folder with the same files.")] = None,
+    resume: Resume = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a published dataset and make it a dataset folder.
+
+    Its licence and what to cite are shown and kept in DIR/README.txt.
+    """
+    from anyscope.workflows.catalog import data_get as run_get
+
+    made = run_get(name, out, source=source, mirror=mirror, resume=resume, force=force)
+    if as_json:
+        print_json(asdict(made))
+        return
+    parts = ", ".join(f"{count} {part}" for part, count in made.parts.items())
+    print(f"dataset: {made.out} ({parts})\nlicence: {made.licence}")
+    print(f"cite: {made.citation} https://doi.org/{made.doi}")
 
 
 @data_app.command("check")
