@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
+import torch
 
 import anyscope
 from anyscope.crossings.plan import CEILING, KEY
@@ -14,6 +21,7 @@ from anyscope.running.ledger import Ledger
 from ..adaptation.conftest import write_discs
 from .test_adapt import SPLIT, TRAIN
 
+KEYS = "ledger.sqlite"
 GIVEN = {"train": TRAIN, "candidates": 2, "rescale": {"steps_per_octave": 1, "octaves_unknown": 1.0}}
 
 
@@ -94,3 +102,29 @@ def test_a_cell_that_fails_does_not_stop_the_others(data, tmp_path):
 def test_folders_of_one_name_are_refused(data, tmp_path):
     with pytest.raises(BadInput, match="two datasets of the same name"):
         anyscope.cross([data[0], data[0]], tmp_path / "out", methods=["rescale"])
+
+
+def test_a_killed_crossing_ends_as_one_that_was_not(crossed, data, tmp_path):
+    """Killed hard once the first cell is in the ledger, resumed on the command line."""
+    changes = [f"--set=train.{name}={json.dumps(value)}" for name, value in TRAIN.items()]
+    changes += ["--set=candidates=2", *(f"--set=rescale.{name}={value}" for name, value in GIVEN["rescale"].items())]
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "anyscope.cli", "cross", *(f"--data={folder}" for folder in data), "--methods=rescale",
+        f"--out={out}", *changes,
+    ]  # fmt: skip
+    # as many threads as the run without a break had: sums of floats depend on it
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline and not ((out / KEYS).is_file() and cells(out)):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 0 < len(cells(out)) < len(cells(crossed.out))
+    subprocess.run([*command, "--resume"], check=True, env=environment, capture_output=True)
+    whole, parts = cells(crossed.out), cells(out)
+    assert whole.keys() == parts.keys()
+    for key, cell in whole.items():
+        for name in ("pooled", "per_slice", "choices", "zoom"):
+            assert parts[key].result[name] == cell.result[name], (key, name)
