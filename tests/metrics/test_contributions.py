@@ -27,7 +27,8 @@ def test_they_add_up_to_the_adapted_rand_error(pair, predicted_zero, self_pairs)
     assert parts.score == pytest.approx(
         adapted_rand(partition_sums(table, predicted_zero), self_pairs).error, abs=1e-12, nan_ok=True
     )
-    assert (parts.splitting >= 0).all() and (parts.merging >= 0).all() and (parts.unpredicted >= 0).all()
+    for amounts in (parts.splitting, parts.unpredicted, parts.merging):
+        assert (amounts >= 0).all()
 
 
 @given(label_pairs(), st.sampled_from(ZEROS), st.sampled_from([2.0, 10.0]))

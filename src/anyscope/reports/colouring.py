@@ -123,9 +123,7 @@ def matching_colours(
     np.maximum.at(most_of_col, cols, counts)
     mutual = (counts == most_of_row[rows]) & (counts == most_of_col[cols])
     numbers = dict(zip(first.ids.tolist(), first.numbers.tolist(), strict=True))
-    names = zip(
-        table.prediction_ids[cols[mutual]].tolist(), table.reference_ids[rows[mutual]].tolist(), strict=True
-    )
+    names = zip(table.prediction_ids[cols[mutual]].tolist(), table.reference_ids[rows[mutual]].tolist(), strict=True)
     given = {partner: numbers[name] for partner, name in names}
     return first, object_colours(prediction, reach_px, wished, given)
 
@@ -135,10 +133,12 @@ def _compact(labels: Labels) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
     import fastremap
 
     contiguous = np.ascontiguousarray(labels)
+    if contiguous.dtype == bool:
+        contiguous = contiguous.view(np.uint8)
     renumbered, mapping = fastremap.renumber(contiguous, preserve_zero=True)
-    ids = np.zeros(max(mapping.values(), default=0) + 1, contiguous.dtype if contiguous.dtype != bool else np.uint8)
+    ids: NDArray[np.integer] = np.zeros(int(renumbered.max(initial=0)) + 1, contiguous.dtype)
     for name, number in mapping.items():
-        ids[number] = name
+        ids[int(number)] = name
     return np.asarray(renumbered, np.int32), ids
 
 

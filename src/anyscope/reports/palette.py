@@ -29,7 +29,7 @@ OBJECTS: tuple[Colour, ...] = (
     (39, 108, 255),
     (198, 255, 243),
 )
-"""The colours of objects that are used first: at least 14 (CIEDE2000) apart for people without red or green cones too."""
+"""The colours of objects that are used first, at least 14 apart (CIEDE2000), also without red or green cones."""
 
 _GOLDEN = 0.618033988749895
 

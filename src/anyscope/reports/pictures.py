@@ -242,9 +242,7 @@ def errors(reference: Labels, prediction: Labels) -> Layer:
     )
 
 
-def objects(
-    labels: Labels, width_px: int = 2, alpha: int = FILLING, colouring: Colouring | None = None
-) -> Layer:
+def objects(labels: Labels, width_px: int = 2, alpha: int = FILLING, colouring: Colouring | None = None) -> Layer:
     """Objects in colours that differ between neighbours, with outlines.
 
     Args:

@@ -190,15 +190,16 @@ class _Drawing:
         # One range for all planes: a stack that flickers is hard to read.
         self._grey = pictures.to_grey(stack.image)
         coarse = shape if max(shape) <= longest_px else self._shape
-        self._labels = [
+        first, second = (
             np.stack([pictures.resample_labels(plane, coarse) for plane in labels])
             for labels in (stack.reference, stack.prediction)
-        ]
+        )
+        self._labels = first, second
         self._colours: list[tuple[Colouring, Colouring]] = []
         if task == "instances" and stack.by_plane:
-            self._colours = [matching_colours(*pair) for pair in zip(*self._labels, strict=True)]
+            self._colours = [matching_colours(*pair) for pair in zip(first, second, strict=True)]
         elif task == "instances":
-            self._colours = [matching_colours(*self._labels)]
+            self._colours = [matching_colours(first, second)]
 
     def plane(self, place: int) -> Plane:
         grey = pictures.shrink(self._grey[place], self._shape)
