@@ -77,8 +77,9 @@ def error_crop(
     uris = [pictures.png_uri(pictures.soften(layer, shape)) for layer in layers]
     title = f"{error.tag} in {name}"
     panels = [Panel("Image", f"{title}: the image")]
+    tag = marks((error,), *(pictures.resample_labels(labels, shape) for labels in cut))
     panels += [
-        Panel(caption, f"{title}: {caption.lower()}", (uri,), 0.6 if caption == "Errors" else 1.0)
+        Panel(caption, f"{title}: {caption.lower()}", (uri,), *((0.6, tag) if caption == "Errors" else ()))
         for caption, uri in zip(captions, uris, strict=True)
     ]
     # The grey levels of the whole image, so that a crop looks as it does there.
@@ -88,10 +89,10 @@ def error_crop(
 
 
 def window(inside: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The box around the pixels with a quarter of its size around it, at least 64 pixels and not too flat.
+    """The square in the middle of the pixels, half as wide again as they are and at least 64 pixels, as it fits.
 
     >>> window(np.pad(np.ones((40, 120), bool), 200))
-    (slice(160, 280, None), slice(170, 350, None))
+    (slice(130, 310, None), slice(170, 350, None))
     """
     spans = []
     for axis in range(2):
@@ -100,7 +101,7 @@ def window(inside: NDArray[np.bool_]) -> tuple[slice, slice]:
     longest = max(stop - start for start, stop in spans)
     result = []
     for (start, stop), size in zip(spans, inside.shape, strict=True):
-        wanted = min(size, max(_SMALLEST_PX, (stop - start) * 3 // 2, longest))
+        wanted = min(size, max(_SMALLEST_PX, longest * 3 // 2))
         first = min(max(0, (start + stop - wanted) // 2), size - wanted)
         result.append(slice(first, first + wanted))
     return result[0], result[1]

@@ -43,9 +43,9 @@ def error_layer(reference: Labels, prediction: Labels, errors: ObjectErrors, wid
     rim, other = rims(first, max(1, width_px // 2)), rims(second, max(1, width_px // 2))
     return paint(
         (first.shape[0], first.shape[1]),
-        (inexact, INEXACT, 85),
-        (split, SPLIT, 85),
-        (merge, MERGE, 102),
+        (inexact, INEXACT, 68),
+        (split, SPLIT, 68),
+        (merge, MERGE, 85),
         (missed | lost, REFERENCE, 204),
         (invented | inside, PREDICTION, 204),
         (rim, REFERENCE, 221),
@@ -126,13 +126,13 @@ def error_legend(numbers: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
         numbers: As :meth:`anyscope.metrics.object_errors.ObjectErrors.numbers` gives them.
     """
     entries: tuple[tuple[Colour, str], ...] = (
-        (SPLIT, f"split: {numbers['split']} reference objects, lines where they were cut"),
-        (MERGE, f"merge: {numbers['merge']} predicted objects over {numbers['merged']} reference objects, "
+        (SPLIT, f"split: {numbers['split']} of the reference, lines where they were cut"),
+        (MERGE, f"merge: {numbers['merge']} of the prediction over {numbers['merged']} of the reference, "
                 "lines where the wall was lost"),
-        (REFERENCE, f"missed: {numbers['missed']} reference objects"),
-        (PREDICTION, f"invented: {numbers['invented']} predicted objects"),
-        (INEXACT, f"inexact: {numbers['inexact']} pairs with an IoU of at most 0.5"),
-        (BOTH, f"found: {numbers['found']} pairs; outlines white where they coincide, "
-               "blue of the reference, orange of the prediction"),
+        (REFERENCE, f"missed: {numbers['missed']} of the reference"),
+        (PREDICTION, f"invented: {numbers['invented']} of the prediction"),
+        (INEXACT, f"inexact: {numbers['inexact']} with an IoU of at most 0.5"),
+        (BOTH, f"found: {numbers['found']}; outlines white where they coincide, blue of the reference, orange of the "
+               "prediction"),
     )  # fmt: skip
     return tuple((f"rgb{colour}", meaning) for colour, meaning in entries)

@@ -15,7 +15,7 @@ from anyscope.metrics.contributions import Contributions, information_contributi
 from anyscope.metrics.object_errors import LinkRule, ObjectErrors, object_errors
 from anyscope.metrics.overlap import ratio
 from anyscope.reports.error_pictures import KINDS
-from anyscope.reports.numbers import score
+from anyscope.reports.numbers import number
 from anyscope.reports.palette import Colour
 
 ErrorKind = Literal["split", "merge", "missed", "invented"]
@@ -96,7 +96,7 @@ class ObjectError:
             text += f" {word} {len(self.parts)} {other} objects ({', '.join(shares)}{more} of it)"
         if self.kind == "invented":
             return text
-        return f"{text}: {score(self.rand)} of the Adapted Rand error, {score(self.information)} bits"
+        return f"{text}: {number(self.rand)} of the Adapted Rand error, {number(self.information)} bits of VOI"
 
 
 @dataclass(frozen=True)

@@ -45,17 +45,16 @@ def object_section(findings: ObjectFindings) -> Section:
     """Numbers of each kind of error, what they cost, and the worst ones."""
     unit = "plane" if findings.by_plane else "image"
     lead = (
-        f"Objects of one {unit} belong together where they have an {findings.rule}. "
-        "Split, merged, missed and invented objects add up to the Adapted Rand error and to the variation of "
-        "information of all images together (reference background not scored, predicted background as one segment): "
-        "what was cut counts for the reference object, what was joined for the predicted one, what was left out for "
-        "the reference object that lost it."
+        f"Within one {unit}, objects belong together where they have an {findings.rule}. What the kinds add to the "
+        "scores is exact: cuts count for the reference object, joins for the predicted one, what was left out for the "
+        "reference object that lost it (reference background is not scored, predicted background is one segment)."
     )
     blocks: list[Block] = [_table(findings.totals)]
     if findings.crops:
         note = (
             "The errors of each kind that add most to the Adapted Rand error, and the largest invented objects, which "
-            "that score does not see. Their tags are in the pictures of the errors where a plane shows them."
+            "that score does not see. Tags (S split, M merge, L lost, I invented) are in the pictures above where the "
+            "plane shows the object."
         )
         blocks.append(Gallery("The worst of each kind", findings.crops, note=note, compact=True))
     return Section("Errors of objects", tuple(blocks), lead)
@@ -67,7 +66,7 @@ def _table(totals: tuple[KindTotal, ...]) -> DataTable:
             total.kind,
             _MEANINGS[total.kind],
             None if total.kind == "outlines" else total.objects,
-            None if total.kind == "outlines" else total.pixels,
+            None if total.kind == "outlines" else Cell(f"{total.pixels:,}", total.pixels),
             total.rand,
             total.information,
         )
