@@ -10,10 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from anyscope.geometry import VoxelSize
+from anyscope.metrics import contingency
+from anyscope.metrics.object_errors import object_errors
 from anyscope.reports.blocks import Alarm
+from anyscope.reports.error_crops import error_crop
+from anyscope.reports.object_findings import Compared, kind_totals, total_numbers, worst_errors
+from anyscope.reports.object_section import ObjectFindings
 from anyscope.reports.run_report import RunReport, run_report
 from anyscope.reports.samples import Sample
 from anyscope.reports.selection import choose
+from anyscope.reports.stacks import Stack, StackItem, stack_item
 
 HOSTILE = "</title><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
@@ -45,6 +51,28 @@ def evaluation_of(scores: dict[str, float | None]) -> dict[str, Any]:
             for name, value in scores.items()
         ],
     }
+
+
+def stack(rng: np.random.Generator) -> StackItem:
+    """Five planes of blobs that move."""
+    first = blobs(rng, (48, 60), 12)
+    reference = np.stack([np.roll(first, z, 1) for z in range(5)])
+    prediction = np.where(reference == 2, 1, reference)
+    image = rng.normal(size=reference.shape) + (reference > 0)
+    errors = object_errors(contingency(reference, prediction))
+    return stack_item(Stack(HOSTILE, image, reference, prediction, (0, 1, 2, 3, 4), 5, (errors,)), "instances")
+
+
+def findings(samples: list[Sample]) -> ObjectFindings:
+    """Errors of the samples, the worst of each kind."""
+    compared = [Compared.of(sample.name, None, sample.reference, sample.prediction) for sample in samples]
+    listed = worst_errors(compared, per_kind=1)
+    crops = [
+        error_crop(error, compared[error.place].errors, one.image, one.reference, one.prediction, one.name)
+        for error in listed
+        for one in [samples[error.place]]
+    ]
+    return ObjectFindings(total_numbers(compared), kind_totals(compared), tuple(crops))
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +107,8 @@ def run() -> RunReport:
         evaluation=evaluation_of(scores),
         task="instances",
         samples=samples,
+        stacks=[stack(rng)],
+        findings=findings(samples),
         best_epoch=14,
         facts={"Dataset": HOSTILE, "Seed": 0},
         notes=[Alarm(HOSTILE, HOSTILE, "danger"), HOSTILE],

@@ -50,11 +50,36 @@ frame.addEventListener("load", () => {
   result.third = dialog.querySelector("p").textContent;
   dialog.click(); result.closed = !dialog.open;
   result.visible = [...inner.querySelectorAll(".panels svg")].every((svg) => svg.getBoundingClientRect().height > 100);
+  const stack = inner.querySelector("[data-stack]");
+  const slider = stack.querySelector("input[type=range]"), stage = stack.querySelector(".stage");
+  const seen = () => [...stack.querySelectorAll(".plane")].filter((plane) =>
+    frame.contentWindow.getComputedStyle(plane).visibility === "visible").map((plane) => plane.dataset.z).join();
+  const layers = () => [...stack.querySelectorAll(".plane.current .layer")].filter((layer) =>
+    frame.contentWindow.getComputedStyle(layer).display !== "none").map((layer) => layer.className.baseVal).join();
+  const wheel = () => stage.dispatchEvent(new frame.contentWindow.WheelEvent("wheel",
+    {deltaY: 50, bubbles: true, cancelable: true}));
+  result.stack = {slider: !slider.closest("label").hidden, first: seen(), layers: [layers()], width: stage.clientWidth};
+  wheel(); result.stack.unselected = seen();
+  stage.click(); result.stack.taken = !wheel(); result.stack.wheeled = seen();
+  result.stack.said = slider.getAttribute("aria-valuetext"); result.stack.output = stack.querySelector("output").value;
+  wheel(); result.stack.end = wheel(); result.stack.last = seen();
+  slider.value = 0; slider.dispatchEvent(new frame.contentWindow.Event("input")); result.stack.slid = seen();
+  for (const key of ["1", "2", "9"]) {
+    slider.dispatchEvent(new frame.contentWindow.KeyboardEvent("keydown", {key, bubbles: true}));
+    result.stack.layers.push(layers());
+  }
+  const filter = () => frame.contentWindow.getComputedStyle(stack.querySelector(".plane.current .view-1")).filter;
+  result.stack.filters = [filter()];
+  stack.querySelector("input[type=checkbox]").click(); result.stack.filters.push(filter());
   result.copies = inner.querySelectorAll("button.copy").length;
   document.getElementById("out").textContent = JSON.stringify(result);
 });
 frame.srcdoc = JSON.parse(document.getElementById("source").textContent);
 </script>"""
+
+
+PICTURES = 3 * 4 + 3 * 4
+"""Three samples and three listed errors, with four views each."""
 
 
 def browse(page: Path, profile: Path, *flags: str) -> tuple[str, list[str]]:
@@ -79,7 +104,7 @@ def test_opened_from_disk(html: str, tmp_path: Path) -> None:
     document, console = browse(page, tmp_path / "profile")
     assert console == []
     assert "<title>unet on blobs" in document
-    assert document.count('class="open"') == 12
+    assert document.count('class="open"') == PICTURES
 
 
 @pytest.mark.parametrize("width", [1280, 360])
@@ -97,11 +122,20 @@ def test_layout_and_interactions(html: str, tmp_path: Path, width: int) -> None:
     assert len(rising) == 12
     assert result["falling"] == [*reversed(rising), "\N{EN DASH}"]
     assert result["rising"][-1] == "\N{EN DASH}"
-    assert result["pictures"] == 12
+    assert result["pictures"] == PICTURES
     assert result["visible"]
     assert result["zoomed"]
     assert result["closed"]
     assert "· Image ·" in result["first"]
-    assert "· Outlines ·" in result["second"]
+    assert "· Reference objects ·" in result["second"]
     assert "· Predicted objects ·" in result["third"]
+    stack = result["stack"]
+    assert stack["slider"]
+    assert (stack["first"], stack["unselected"], stack["wheeled"], stack["last"], stack["slid"]) == tuple("22340")
+    assert (stack["taken"], stack["end"]) == (True, True)  # beyond the end the page scrolls
+    assert (stack["said"], stack["output"]) == ("plane 3", "z 3")
+    assert stack["layers"] == ["layer view-3", "", "layer view-1", "layer view-1"]
+    assert stack["filters"][0] == "none"
+    assert stack["filters"][1].startswith('url("#stack-')
+    assert 250 < stack["width"] <= width
     assert result["copies"] == 1

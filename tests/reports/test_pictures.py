@@ -12,7 +12,11 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from anyscope.reports import pictures
+from anyscope.reports.colouring import Colouring, neighbours, object_colours
+from anyscope.reports.palette import OBJECTS
 from anyscope.reports.pictures import BOTH, CONFUSED, PREDICTION, REFERENCE
+
+LABELS_OF_MANY = arrays(np.int64, (6, 7), elements=st.integers(0, 30))
 
 
 def decoded(uri: str) -> Image.Image:
@@ -102,32 +106,52 @@ def test_outlines_that_coincide_are_white() -> None:
     assert tuple(moved[4, 7, :3]) == PREDICTION
 
 
-def test_partners_need_more_than_half() -> None:
-    reference = np.array([[1] * 4 + [0] * 2 + [2] * 4 + [0] * 2])
-    prediction = np.array([[5] * 3 + [0] * 3 + [7] * 2 + [0] * 4])  # IoU 3/4 and exactly 2/4
-    found, right = pictures.partners(reference, prediction)
-    assert found.tolist() == [[True] * 4 + [False] * 8]
-    assert right.tolist() == [[True] * 3 + [False] * 9]
-
-
-def test_object_errors_colour_whole_objects() -> None:
-    reference, prediction = np.zeros((12, 30), int), np.zeros((12, 30), int)
-    reference[2:10, 2:8] = prediction[2:10, 2:8] = 1
-    reference[2:10, 11:17] = 2
-    prediction[2:10, 21:27] = 9
-    layer = pictures.object_errors(reference, prediction, 1)
-    assert tuple(layer[5, 4, :3]) == BOTH
-    assert tuple(layer[5, 13, :3]) == REFERENCE
-    assert tuple(layer[5, 23, :3]) == PREDICTION
-    assert layer[0, 0, 3] == 0
-
-
 def test_touching_objects_have_other_colours() -> None:
     labels = np.zeros((10, 20), int)
     labels[:, :10], labels[:, 10:] = 1, 2
     layer = pictures.objects(labels, 1)
     assert tuple(layer[5, 2, :3]) != tuple(layer[5, 17, :3])
     assert layer[5, 2, 3] < 255 == layer[5, 9, 3] == layer[5, 10, 3]
+
+
+def test_objects_can_be_outlined_alone_and_in_given_colours() -> None:
+    labels = np.zeros((9, 9), int)
+    labels[2:7, 2:7] = 4
+    layer = pictures.objects(labels, 1, 0, Colouring(np.array([4]), np.array([3], np.int32)))
+    assert (layer[..., 3] > 0).sum() == 16
+    assert tuple(layer[2, 2, :3]) == OBJECTS[2]
+
+
+@given(LABELS_OF_MANY, st.integers(1, 3))
+def test_neighbours_are_drawn_in_different_colours(labels: np.ndarray, wished: int) -> None:
+    layer = pictures.objects(labels, 1, colouring=object_colours(labels, wished=wished))
+    for first, second in neighbours(labels).tolist():
+        assert layer[labels == first][0, :3].tolist() != layer[labels == second][0, :3].tolist()
+
+
+def test_layers_over_large_images_are_averaged_without_mixing_colours() -> None:
+    assert pictures.drawn_shape((100, 80), (700, 560)) == (700, 560)
+    assert pictures.drawn_shape((1000, 800), (768, 614)) == (1536, 1228)
+    layer = np.zeros((4, 4, 4), np.uint8)
+    layer[0, 0] = (*REFERENCE, 255)
+    layer[0, 1] = (*PREDICTION, 68)
+    layer[2:, 2:] = (*BOTH, 255)
+    soft = pictures.soften(layer, (2, 2))
+    assert soft[0, 0].tolist() == [*REFERENCE, 85]  # (255 + 68) / 4 = 80.75, in steps of 17
+    assert soft[1, 1].tolist() == [*BOTH, 255]
+    assert not soft[0, 1].any()
+    assert pictures.soften(layer, (4, 4)) is layer
+
+
+def test_a_line_of_one_pixel_is_not_lost_when_an_image_is_made_smaller() -> None:
+    labels = np.zeros((1536, 1536), np.uint8)
+    labels[:, 700:] = 1
+    labels[:, 900:] = 2
+    shape = pictures.shown_shape(labels.shape)
+    fine = pictures.drawn_shape(labels.shape, shape)
+    layer = pictures.soften(pictures.objects(pictures.resample_labels(labels, fine), 1, 0), shape)
+    assert (layer[..., 3] > 0).any(axis=1).all()
+    assert len(pictures.png_uri(layer)) < 20_000
 
 
 def test_flatten_blends() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -172,6 +173,7 @@ def evaluate(
     split: Split = None,
     axes: Axes = None,
     voxel_size: Voxel = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page with pictures to this file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Score label images against references."""
@@ -179,7 +181,11 @@ def evaluate(
     from anyscope.workflows.tables import evaluation_table
 
     read = read_options(axes, voxel_size, None)
-    result = run_evaluate(prediction, reference, protocol=protocol, split=part_of(split), read=read).to_json()
+    result = run_evaluate(
+        prediction, reference, protocol=protocol, split=part_of(split), read=read, report=report
+    ).to_json()
+    if report is not None:
+        print(f"report: {report}", file=sys.stderr)
     if as_json:
         print_json(result)
     else:

@@ -14,6 +14,7 @@ from anyscope.reports.drawing import LineStyle, Plot
 from anyscope.reports.evaluations import ScoreRow
 from anyscope.reports.numbers import plain
 from anyscope.reports.pictures import GalleryItem
+from anyscope.reports.stacks import StackItem
 from anyscope.reports.tiles import Strip
 
 
@@ -168,6 +169,17 @@ class Gallery:
     note: str = ""
     compact: bool = False
     template: ClassVar[str] = "gallery.html"
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Stacks to scroll through, and a legend of the colours of the errors: (colour, meaning)."""
+
+    title: str
+    items: tuple[StackItem, ...]
+    legend: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+    template: ClassVar[str] = "stacks.html"
 
 
 @dataclass(frozen=True)

@@ -15,33 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyscope.contracts import Labels
-from anyscope.metrics import contingency
-from anyscope.reports.colouring import neighbour_colours
+from anyscope.reports.colouring import Colouring, object_colours
+from anyscope.reports.palette import BOTH as BOTH
+from anyscope.reports.palette import CONFUSED as CONFUSED
+from anyscope.reports.palette import PREDICTION as PREDICTION
+from anyscope.reports.palette import REFERENCE as REFERENCE
+from anyscope.reports.palette import Colour as Colour
+from anyscope.reports.palette import object_palette
 
 Grey = NDArray[np.uint8]
 """Display values (y, x)."""
 Layer = NDArray[np.uint8]
 """Red, green, blue, alpha (y, x, 4)."""
-Colour = tuple[int, int, int]
-
 LONGEST_SIDE_PX = 768
 """Bound of the longer side of an embedded picture: about half a megabyte for a noisy image."""
+OVERSAMPLED = 2
+"""Layers over images that were made smaller are drawn so many times finer and averaged: lines have soft edges."""
 
-# Okabe and Ito (2008), colour-blind safe, lightened to stand out from grey: one colour for what only the reference has,
-# one for what only the prediction has, everywhere in a report.
-REFERENCE: Colour = (77, 182, 245)
-PREDICTION: Colour = (255, 140, 26)
-BOTH: Colour = (255, 255, 255)
-CONFUSED: Colour = (226, 120, 190)
-OBJECTS: tuple[Colour, ...] = (
-    (86, 180, 233),
-    (230, 159, 0),
-    (60, 190, 140),
-    (240, 228, 66),
-    (204, 121, 167),
-    (213, 94, 0),
-    (150, 140, 240),
-)
+FILLING = 68
+"""Opacity of the insides of objects, of 255."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +45,16 @@ class ScaleBar:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A tag over a picture that leads to a list beneath it: its place in pixels of the layers, and its text."""
+
+    x: float
+    y: float
+    text: str
+    colour: Colour
+
+
+@dataclass(frozen=True)
 class Panel:
     """One view of an image.
 
@@ -61,12 +63,14 @@ class Panel:
         alt: The same in a sentence, for those who cannot see it.
         layers: PNG data URIs drawn over the base, the first at the bottom.
         base_opacity: 1 shows the image in full, 0 leaves black.
+        marks: Tags over it.
     """
 
     caption: str
     alt: str
     layers: tuple[str, ...] = ()
     base_opacity: float = 1.0
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,37 @@ def shown_shape(shape: tuple[int, int], longest: int = LONGEST_SIDE_PX) -> tuple
         factor = longest // side
         return shape[0] * factor, shape[1] * factor
     return max(1, round(shape[0] * longest / side)), max(1, round(shape[1] * longest / side))
+
+
+def drawn_shape(shape: tuple[int, int], shown: tuple[int, int]) -> tuple[int, int]:
+    """The size (y, x) at which layers of an image of ``shape`` are drawn that will be ``shown`` smaller.
+
+    >>> drawn_shape((256, 200), (768, 600)), drawn_shape((1024, 2048), (384, 768))
+    ((768, 600), (768, 1536))
+    """
+    if max(shape) <= max(shown):
+        return shown
+    return shown[0] * OVERSAMPLED, shown[1] * OVERSAMPLED
+
+
+def soften(layer: Layer, shape: tuple[int, int]) -> Layer:
+    """Average a layer down to ``shape`` (y, x), of which it is a whole multiple: lines get soft edges.
+
+    Opacity is averaged, in sixteen steps; the colour is the most opaque one of the pixels that are joined, so that
+    there are no mixed colours that stand for nothing.
+    """
+    if layer.shape[:2] == shape:
+        return layer
+    factor = layer.shape[0] // shape[0]
+    parts = [layer[y::factor, x::factor] for y in range(factor) for x in range(factor)]
+    result = parts[0].copy()
+    for part in parts[1:]:
+        stronger = part[..., 3] > result[..., 3]
+        result[stronger] = part[stronger]
+    opacity = np.mean([part[..., 3] for part in parts], axis=0)
+    result[..., 3] = np.rint(opacity / 17) * 17
+    result[result[..., 3] == 0] = 0
+    return result
 
 
 def to_grey(image: NDArray[np.floating], low: float = 0.2, high: float = 99.8) -> Grey:
@@ -154,9 +189,11 @@ def rims(labels: Labels, width_px: int) -> NDArray[np.bool_]:
     >>> rims(np.array([[0, 1, 1, 1, 2, 2, 2]]), 1).astype(int)
     array([[0, 1, 0, 1, 1, 0, 0]])
     """
+    import fastremap
     from scipy import ndimage
 
-    compact = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
+    # Filters calculate in floating point, which does not tell large ids apart.
+    compact = np.asarray(fastremap.renumber(np.ascontiguousarray(labels))[0], np.int32)
     size = 2 * width_px + 1
     highest = ndimage.maximum_filter(compact, size, mode="nearest")
     lowest = ndimage.minimum_filter(compact, size, mode="nearest")
@@ -175,12 +212,12 @@ def line_width(shape: tuple[int, int]) -> int:
     """Width of outlines, in pixels of a picture of ``shape``, that is fine but visible at half its size.
 
     >>> line_width((768, 600)), line_width((200, 300))
-    (3, 1)
+    (2, 1)
     """
-    return max(1, round(max(shape) / 280))
+    return max(1, round(max(shape) / 400))
 
 
-def outlines(reference: Labels, prediction: Labels, width_px: int = 3) -> Layer:
+def outlines(reference: Labels, prediction: Labels, width_px: int = 2) -> Layer:
     """Outlines of both: the reference in its colour, the prediction in its own, white where they coincide."""
     first, second = rims(reference, width_px), rims(prediction, width_px)
     strokes = ((first, REFERENCE, 255), (second, PREDICTION, 255), (first & second, BOTH, 255))
@@ -205,53 +242,19 @@ def errors(reference: Labels, prediction: Labels) -> Layer:
     )
 
 
-def object_errors(reference: Labels, prediction: Labels, width_px: int = 2) -> Layer:
-    """Objects without a partner: missed ones, invented ones, and the outlines of those that were found.
-
-    A reference and a predicted object are partners where their IoU is above 0.5, which makes them unique.
-
-    Args:
-        reference: Label image (y, x), 0 background.
-        prediction: The same.
-        width_px: Width of the outlines.
-    """
-    found, right = partners(reference, prediction)
-    first, second = np.asarray(reference), np.asarray(prediction)
-    missed, invented = (first != 0) & ~found, (second != 0) & ~right
-    return paint(
-        _shape(reference),
-        (found | right, BOTH, 45),
-        (rims(np.where(found, first, 0), width_px), BOTH, 190),
-        (missed, REFERENCE, 215),
-        (invented, PREDICTION, 215),
-        (missed & invented, CONFUSED, 215),
-        (rims(np.where(missed, first, 0), width_px), REFERENCE, 255),
-        (rims(np.where(invented, second, 0), width_px), PREDICTION, 255),
-    )
-
-
-def partners(reference: Labels, prediction: Labels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Pixels of the reference objects, and of the predicted objects, that have a partner with IoU above 0.5."""
-    table = contingency(reference, prediction)
-    areas, extents = table.reference_sizes[table.rows], table.prediction_sizes[table.cols]
-    first, second = table.reference_ids[table.rows], table.prediction_ids[table.cols]
-    match = (2 * table.counts > areas + extents - table.counts) & (first != 0) & (second != 0)
-    return np.isin(reference, first[match]), np.isin(prediction, second[match])
-
-
-def objects(labels: Labels, width_px: int = 2, alpha: int = 110) -> Layer:
+def objects(labels: Labels, width_px: int = 2, alpha: int = FILLING, colouring: Colouring | None = None) -> Layer:
     """Objects in colours that differ between neighbours, with outlines.
 
     Args:
         labels: Label image (y, x), 0 background.
         width_px: Width of the outlines.
-        alpha: Of the insides, 0..255.
+        alpha: Of the insides, 0 (outlines alone) to 255.
+        colouring: Colours of the objects, where they are those of a whole stack or of another label image.
     """
-    colours = neighbour_colours(labels)
-    palette = np.zeros((int(colours.max(initial=0)) + 1, 4), np.uint8)
-    for number in range(1, len(palette)):
-        palette[number] = (*OBJECTS[(number - 1) % len(OBJECTS)], alpha)
-    layer: Layer = palette[colours]
+    colouring = colouring or object_colours(labels)
+    palette = np.zeros((colouring.count + 1, 4), np.uint8)
+    palette[1:, :3], palette[1:, 3] = object_palette(colouring.count), alpha
+    layer: Layer = palette[colouring.of(labels)]
     layer[rims(labels, width_px), 3] = 255
     return layer
 

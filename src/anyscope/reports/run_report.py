@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,14 +19,19 @@ from anyscope.reports.blocks import (
     KeyNumbers,
     Plots,
     ScoreTable,
+    Stacks,
     alarms_of,
 )
+from anyscope.reports.error_pictures import error_legend
 from anyscope.reports.evaluations import ScoreRow, per_image, primary_key, score_rows
 from anyscope.reports.figures import learning_curves, score_distribution
 from anyscope.reports.numbers import capitalised, plain, score, score_name
+from anyscope.reports.object_findings import NUMBERS
+from anyscope.reports.object_section import ObjectFindings, object_section
 from anyscope.reports.page import Page, Section
 from anyscope.reports.samples import Sample, gallery_item, legend
 from anyscope.reports.selection import Choice, choose
+from anyscope.reports.stacks import StackItem
 
 _GROUPS = {"worst": "The worst", "median": "In the middle", "best": "The best"}
 _LONGEST_TABLE = 500
@@ -42,6 +48,8 @@ class EvaluationReport:
         samples: Images to show; :func:`anyscope.reports.selection.choose` says which.
         ranking: Score of everything the samples were chosen from, where that is not the images of the evaluation but,
             for example, the planes of a stack.
+        stacks: Stacks to scroll through.
+        findings: Errors of objects, None where there is nothing to say about objects.
         primary_score: The score that images are ranked by; the first of the document where it is None.
         higher_is_better: False where the primary score is an error or a distance.
         environment: Versions, device and the like.
@@ -54,6 +62,8 @@ class EvaluationReport:
     task: Task = "semantic"
     samples: Sequence[Sample] = ()
     ranking: Mapping[str, float | None] = field(default_factory=dict)
+    stacks: Sequence[StackItem] = ()
+    findings: ObjectFindings | None = None
     primary_score: str | None = None
     higher_is_better: bool = True
     environment: Mapping[str, object] = field(default_factory=dict)
@@ -74,6 +84,8 @@ class RunReport:
         task: ``semantic`` or ``instances``.
         samples: Test images to show.
         ranking: As for :class:`EvaluationReport`.
+        stacks: Stacks to scroll through.
+        findings: Errors of objects, None where there is nothing to say about objects.
         primary_score: The score that images are ranked by; the first of the document where it is None.
         higher_is_better: False where the primary score is an error or a distance.
         best_epoch: The epoch whose weights were kept.
@@ -90,6 +102,8 @@ class RunReport:
     task: Task = "semantic"
     samples: Sequence[Sample] = ()
     ranking: Mapping[str, float | None] = field(default_factory=dict)
+    stacks: Sequence[StackItem] = ()
+    findings: ObjectFindings | None = None
     primary_score: str | None = None
     higher_is_better: bool = True
     best_epoch: int | None = None
@@ -124,6 +138,8 @@ def run_page(report: RunReport) -> Page:
             report.task,
             report.samples,
             report.ranking,
+            report.stacks,
+            report.findings,
             report.primary_score,
             report.higher_is_better,
         )
@@ -153,8 +169,12 @@ def evaluation_page(report: EvaluationReport) -> Page:
     primary = next((row for row in rows if row.key == key), None)
     by_image = per_image(document, key) if key is not None else {}
     sections = [_score_section(document, rows, primary)]
+    if report.stacks:
+        sections.append(_stack_section(report))
     if report.samples:
         sections.append(_picture_section(report, by_image, primary))
+    if report.findings is not None:
+        sections.append(object_section(report.findings))
     if report.environment:
         sections.append(Section("What was run", (Facts.of("Environment", report.environment),)))
     sections += _reproduction(report.commands)
@@ -220,8 +240,7 @@ def _picture_section(
     samples = {sample.name: sample for sample in report.samples}
     scores = report.ranking or by_image or {sample.name: sample.score for sample in report.samples}
     choices = _choices_among(scores, samples, report.higher_is_better)
-    several = any(max(sample.reference.max(), sample.prediction.max()) > 1 for sample in report.samples)
-    colours = legend(report.task, several)
+    colours = _legend(report)
     measure = primary.name if primary is not None else "score"
     blocks: list[Block] = []
     for group, title in _GROUPS.items():
@@ -249,6 +268,26 @@ def _picture_section(
         "Select a picture to enlarge it; select it again, or use the arrow keys, to switch between the views."
     )
     return Section("Pictures", tuple(blocks), lead)
+
+
+def _stack_section(report: EvaluationReport) -> Section:
+    lead = (
+        "Each stack has one range of grey levels and, for objects, one colour per object in all its planes, the same "
+        "for partners in reference and prediction where neighbours allow it. The page holds these planes alone."
+    )
+    return Section("Through the stack", (Stacks("", tuple(report.stacks), _legend(report)),), lead)
+
+
+def _legend(report: EvaluationReport) -> tuple[tuple[str, str], ...]:
+    """Colours of the errors; for objects with their numbers in all images, or else in those that are shown."""
+    if report.task == "instances":
+        if report.findings is not None:
+            return error_legend(report.findings.numbers)
+        totals: Counter[str] = Counter(dict.fromkeys(NUMBERS, 0))
+        for sample in report.samples:
+            totals.update(sample.object_errors.numbers())
+        return error_legend(totals)
+    return legend(any(max(sample.reference.max(), sample.prediction.max()) > 1 for sample in report.samples))
 
 
 def _choices_among(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,14 @@ from numpy.typing import NDArray
 from anyscope.contracts import Labels, Task
 from anyscope.errors import BadInput
 from anyscope.geometry import VoxelSize
+from anyscope.metrics import contingency
+from anyscope.metrics.object_errors import ObjectErrors, object_errors
 from anyscope.reports import pictures
-from anyscope.reports.pictures import GalleryItem, Layer, Panel
+from anyscope.reports.colouring import matching_colours
+from anyscope.reports.error_crops import marks
+from anyscope.reports.error_pictures import error_layer
+from anyscope.reports.object_findings import ObjectError
+from anyscope.reports.pictures import GalleryItem, Layer, Mark, Panel
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,9 @@ class Sample:
         prediction: (y, x), 0 background.
         score: Its score, None where it has none.
         voxel_size_nm: Gives the scale bar; None where unknown.
+        errors: Of instances, where the plane is one of a stack whose objects go through planes; otherwise they are
+            those of the plane.
+        listed: Errors of this image that a list shows: the picture is tagged where the plane shows them.
 
     Raises:
         BadInput: The three are not two-dimensional arrays of one shape with at least one pixel.
@@ -36,6 +46,13 @@ class Sample:
     prediction: Labels
     score: float | None = None
     voxel_size_nm: VoxelSize | None = None
+    errors: ObjectErrors | None = None
+    listed: tuple[ObjectError, ...] = ()
+
+    @cached_property
+    def object_errors(self) -> ObjectErrors:
+        """Of the objects of the stack, or else of the plane."""
+        return self.errors or object_errors(contingency(self.reference, self.prediction))
 
     def __post_init__(self) -> None:
         shapes = self.image.shape, self.reference.shape, self.prediction.shape
@@ -44,47 +61,52 @@ class Sample:
             raise BadInput(self.name, found, "three planes (y, x) of the same shape")
 
 
-def legend(task: Task, several_classes: bool = False) -> tuple[tuple[str, str], ...]:
-    """Colours of the pictures and what they mean: (CSS colour, meaning)."""
-    missed, invented = "in the reference only: missed", "in the prediction only: invented"
-    both, confused = "in both", "in both, as another class"
-    if task == "instances":
-        missed, invented = "reference only: missed objects", "prediction only: invented objects"
-        both, confused = "in both: partners with IoU above 0.5", "missed and invented: split, merged or displaced"
+def legend(several_classes: bool = False) -> tuple[tuple[str, str], ...]:
+    """Colours of the pictures of masks and classes and what they mean: (CSS colour, meaning)."""
     named: tuple[tuple[pictures.Colour, str], ...] = (
-        (pictures.REFERENCE, missed),
-        (pictures.PREDICTION, invented),
-        (pictures.BOTH, both),
+        (pictures.REFERENCE, "in the reference only: missed"),
+        (pictures.PREDICTION, "in the prediction only: invented"),
+        (pictures.BOTH, "in both"),
     )
-    if task == "instances" or several_classes:
-        named = (*named, (pictures.CONFUSED, confused))
+    if several_classes:
+        named = (*named, (pictures.CONFUSED, "in both, as another class"))
     return tuple((f"rgb{colour}", meaning) for colour, meaning in named)
 
 
 def gallery_item(sample: Sample, task: Task, note: str = "") -> GalleryItem:
-    """The views of a sample: the image, both outlines, the errors and, for instances, the predicted objects."""
+    """The views of a sample: the image, what is outlined in it, and the errors."""
     rows, columns = sample.image.shape
     shape = pictures.shown_shape((rows, columns))
+    fine = pictures.drawn_shape((rows, columns), shape)
     grey = pictures.shrink(pictures.to_grey(sample.image), shape)
-    reference = pictures.resample_labels(sample.reference, shape)
-    prediction = pictures.resample_labels(sample.prediction, shape)
-    panels = [
-        Panel("Image", f"{sample.name}: the image"),
-        _panel("Outlines", f"{sample.name}: outlines of reference and prediction over the image",
-               pictures.outlines(reference, prediction, pictures.line_width(shape)), 0.8),
-    ]  # fmt: skip
+    reference = pictures.resample_labels(sample.reference, fine)
+    prediction = pictures.resample_labels(sample.prediction, fine)
+    width = pictures.line_width(fine)
+
+    def panel(caption: str, alt: str, layer: Layer, base_opacity: float, tags: tuple[Mark, ...] = ()) -> Panel:
+        uri = pictures.png_uri(pictures.soften(layer, shape))
+        return Panel(caption, f"{sample.name}: {alt}", (uri,), base_opacity, tags)
+
+    panels = [Panel("Image", f"{sample.name}: the image")]
     if task == "instances":
-        alt = f"{sample.name}: predicted objects, each in a colour other than its neighbours'"
-        panels.append(_panel("Predicted objects", alt, pictures.objects(prediction, pictures.line_width(shape))))
-        layer = pictures.object_errors(reference, prediction, pictures.line_width(shape))
-        panels.append(_panel("Errors", f"{sample.name}: missed and invented objects", layer, 0.5))
+        colours = matching_colours(sample.reference, sample.prediction)
+        alt = "objects, each in a colour other than its neighbours', partners in the same"
+        for caption, labels, colouring in zip(
+            ("Reference objects", "Predicted objects"), (reference, prediction), colours, strict=True
+        ):
+            layer = pictures.objects(labels, width, pictures.FILLING, colouring)
+            panels.append(panel(caption, f"{caption.split()[0].lower()} {alt}", layer, 1.0))
+        layer = error_layer(reference, prediction, sample.object_errors, width)
+        tags = marks(
+            sample.listed,
+            pictures.resample_labels(sample.reference, shape),
+            pictures.resample_labels(sample.prediction, shape),
+        )
+        panels.append(panel("Errors", "split, merged, missed and invented objects", layer, 0.6, tags))
     else:
-        layer = pictures.errors(reference, prediction)
-        panels.append(_panel("Errors", f"{sample.name}: missed and invented pixels", layer, 0.5))
+        layer = pictures.outlines(reference, prediction, width)
+        panels.append(panel("Outlines", "outlines of reference and prediction over the image", layer, 0.8))
+        panels.append(panel("Errors", "missed and invented pixels", pictures.errors(reference, prediction), 0.5))
     size = sample.voxel_size_nm
     bar = pictures.scale_bar(columns, size.x) if size is not None else None
     return GalleryItem(sample.name, note, pictures.png_uri(grey), shape[1], shape[0], tuple(panels), bar)
-
-
-def _panel(caption: str, alt: str, layer: Layer, base_opacity: float = 1.0) -> Panel:
-    return Panel(caption, alt, (pictures.png_uri(layer),), base_opacity)

@@ -14,6 +14,7 @@ from anyscope.geometry import Roi
 from anyscope.images import Image, ReadOptions, list_images, open_labels, stem_of
 from anyscope.metrics import PROTOCOLS, EvaluationProtocol, default_protocol
 from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_pairs
+from anyscope.workflows.predicted_regions import PredictedRegion
 
 
 def evaluate(
@@ -23,6 +24,7 @@ def evaluate(
     protocol: str | None = None,
     split: Part | None = None,
     read: ReadOptions | None = None,
+    report: Path | str | None = None,
 ) -> Evaluation:
     """Score label images against reference label images.
 
@@ -35,15 +37,26 @@ def evaluate(
             references show. Several classes need a dataset that declares them; elsewhere a mask is everything above 0.
         split: Score only this part of a dataset's split; predictions are of whole images or of just that part.
         read: How to read the files where they leave it open.
+        report: Write a page with pictures to this file; ``reference`` must be a dataset then, which has the images.
 
     Raises:
-        BadInput: Files that do not pair up in name or shape, or cannot be read.
+        BadInput: Files that do not pair up in name or shape, or cannot be read; a report without a dataset.
     """
     prediction, reference = Path(prediction), Path(reference)
     read = read or ReadOptions()
     pairs = _Pairs(prediction, reference, split, read)
     chosen = PROTOCOLS[protocol] if protocol is not None else pairs.natural_protocol()
-    return evaluate_pairs(chosen, pairs.of(chosen.task))
+    if report is not None and pairs.dataset is None:
+        remedy = "leave --report out, or give the dataset as the reference"
+        raise BadInput(reference, "no images for a report", "a dataset folder with images/ and labels/", remedy)
+    result = evaluate_pairs(chosen, pairs.of(chosen.task))
+    if report is not None and pairs.dataset is not None:
+        from anyscope.workflows.evaluation_page import write_evaluation_page
+
+        command = f"anyscope evaluate {prediction.name} {reference.name} --protocol {chosen.name}"
+        command += f" --split {split}" if split else ""
+        write_evaluation_page(Path(report), result, chosen, pairs.dataset, pairs.predicted(), command)
+    return result
 
 
 class _Pairs:
@@ -51,16 +64,16 @@ class _Pairs:
 
     def __init__(self, prediction: Path, reference: Path, split: Part | None, read: ReadOptions) -> None:
         self._read = read
-        self._dataset = open_dataset(reference, read) if (reference / "images").is_dir() else None
-        if split is not None and self._dataset is None:
+        self.dataset = open_dataset(reference, read) if (reference / "images").is_dir() else None
+        if split is not None and self.dataset is None:
             raise BadInput(reference, "not a dataset folder", "one with images/ and labels/", "--split needs a dataset")
-        if self._dataset is not None:
-            self._regions = {region.stem: region for region in self._dataset.labelled(split)}
+        if self.dataset is not None:
+            self._regions = {region.stem: region for region in self.dataset.labelled(split)}
             names = list(self._regions)
         else:
-            self._references = _files(reference)
+            self._references = label_files(reference)
             names = list(self._references)
-        self._predictions = _files(prediction)
+        self._predictions = label_files(prediction)
         if prediction.is_file() and len(names) == 1:
             self._predictions = {names[0]: prediction}
         missing = sorted(set(names) - set(self._predictions))
@@ -72,9 +85,9 @@ class _Pairs:
 
     def natural_protocol(self) -> EvaluationProtocol:
         """What the labels are scored as when nothing was asked for."""
-        if self._dataset is not None:
-            task: Task = "instances" if self._dataset.kind == "instances" else "semantic"
-            return default_protocol(task, self._dataset.classes)
+        if self.dataset is not None:
+            task: Task = "instances" if self.dataset.kind == "instances" else "semantic"
+            return default_protocol(task, self.dataset.classes)
         largest = max(int(open_labels(path, self._read).read().max(initial=0)) for path in self._references.values())
         return default_protocol("instances" if largest > 1 else "semantic")
 
@@ -82,7 +95,7 @@ class _Pairs:
         """Pairs, read one at a time."""
         for name in self._names:
             predicted = open_labels(self._predictions[name], self._read)
-            if self._dataset is not None:
+            if self.dataset is not None:
                 region = self._regions[name]
                 reference, valid = region.read_reference(task)
                 labels = np.where(valid, _cut(predicted, region.roi, region.labels.shape), 0)
@@ -96,9 +109,13 @@ class _Pairs:
                 reference, labels = (reference > 0).astype(np.uint8), (labels > 0).astype(np.uint8)
             yield Pair(name, reference, labels, size)
 
+    def predicted(self) -> list[PredictedRegion]:
+        """The regions of the dataset with their predictions."""
+        return [PredictedRegion.of(self._regions[name], self._predictions[name], self._read) for name in self._names]
+
     @property
     def _classes(self) -> bool:
-        return self._dataset is not None and self._dataset.kind == "classes"
+        return self.dataset is not None and self.dataset.kind == "classes"
 
 
 def _cut(predicted: Image, roi: Roi, whole: tuple[int, int, int, int]) -> Labels:
@@ -106,7 +123,12 @@ def _cut(predicted: Image, roi: Roi, whole: tuple[int, int, int, int]) -> Labels
     return labels
 
 
-def _files(path: Path) -> dict[str, Path]:
+def label_files(path: Path) -> dict[str, Path]:
+    """The label images of a folder by stem, or the one file.
+
+    Raises:
+        BadInput: There are none.
+    """
     if path.is_dir() and path.suffix != ".zarr":
         found = list_images(path)
         if not found:

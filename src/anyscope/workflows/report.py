@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from anyscope.contracts import Labels, Task
+from anyscope.contracts import Task
 from anyscope.datasets import open_dataset
-from anyscope.datasets.folder import LabelledRegion
 from anyscope.errors import BadInput
-from anyscope.geometry import Roi
-from anyscope.images import ReadOptions, output_suffix, read_labels
+from anyscope.images import ReadOptions, output_suffix
 from anyscope.metrics import PROTOCOLS
 from anyscope.models import SegmenterSpec, load_segmenter
 from anyscope.reports.run_report import RunReport, run_report
-from anyscope.reports.samples import Sample
-from anyscope.reports.selection import choose
 from anyscope.running.atomic import write_text
 from anyscope.running.run_folder import RunFolder
-
-_SHOWN_PER_GROUP = 2
-
-
-class _Shown(NamedTuple):
-    """The planes that are shown, the scores of all they were chosen from, and remarks."""
-
-    samples: tuple[Sample, ...] = ()
-    ranking: Mapping[str, float | None] = MappingProxyType({})
-    notes: tuple[str, ...] = ()
-
-
-class _Plane(NamedTuple):
-    """One plane of a test image, as the report may show it."""
-
-    region: LabelledRegion
-    z: int
-    prediction: Path
-
-    @property
-    def name(self) -> str:
-        return f"{self.region.stem}[{self.z}]" if self.region.roi.shape[0] > 1 else self.region.stem
-
-    def cut(self) -> LabelledRegion:
-        return self.region.planes(self.z, self.z + 1)
-
-    def predicted(self) -> Labels:
-        shape = self.region.roi.shape
-        return read_labels(self.prediction, Roi((self.z, 0, 0), (self.z + 1, *shape[1:])))
+from anyscope.workflows.predicted_regions import PredictedRegion
+from anyscope.workflows.run_pictures import ShownImages, show_images
 
 
 def report(folder: Path | str) -> Path:
@@ -83,7 +48,7 @@ def report(folder: Path | str) -> Path:
     evaluation = _json(folder / "test" / "evaluation.json")
     finished = _json(folder / "finished.json") or {}
     task: Task = settings["task"]
-    shown = _shown(folder, settings, evaluation) if evaluation is not None else _Shown()
+    shown = _shown(folder, settings, evaluation) if evaluation is not None else ShownImages()
     page = run_report(
         RunReport(
             title=f"{settings['model']} on {Path(settings['data']).name}",
@@ -94,6 +59,8 @@ def report(folder: Path | str) -> Path:
             task=task,
             samples=shown.samples,
             ranking=shown.ranking,
+            stacks=shown.stacks,
+            findings=shown.findings,
             primary_score=None if evaluation is None else PROTOCOLS[evaluation["protocol"]].headline,
             best_epoch=finished.get("best_epoch"),
             facts=_facts(settings, spec, evaluation, run),
@@ -148,36 +115,19 @@ def _json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _shown(folder: Path, settings: dict[str, Any], evaluation: dict[str, Any]) -> _Shown:
-    """The worst, middle and best planes of the test part, with their scores."""
-    task: Task = settings["task"]
+def _shown(folder: Path, settings: dict[str, Any], evaluation: dict[str, Any]) -> ShownImages:
+    """Pictures of the test part."""
     read = settings["read"]
     size = read["voxel_size_nm"]
     options = ReadOptions(read["axes"], tuple(size) if size else None, read["channel"])
     try:
         dataset = open_dataset(settings["data"], options)
     except BadInput as error:
-        return _Shown(notes=(f"The test images are not shown: {error}",))
-    planes = {plane.name: plane for plane in _planes(folder, dataset.labelled("test"))}
-    protocol = PROTOCOLS[evaluation["protocol"]]
-    scores: dict[str, float | None] = {}
-    for name, plane in planes.items():
-        reference, valid = plane.cut().read_reference(task)
-        counts = protocol.measure(reference, np.where(valid, plane.predicted(), 0))
-        scores[name] = protocol.scores(counts)[protocol.headline]
-    chosen = choose(scores, _SHOWN_PER_GROUP)
-    return _Shown(tuple(_sample(planes[choice.name], choice.score, task) for choice in chosen), scores)
-
-
-def _planes(folder: Path, regions: Any) -> Iterator[_Plane]:
-    for region in regions:
-        path = folder / "test" / "predictions" / (region.stem + output_suffix(region.image))
-        for z in range(region.roi.shape[0]):
-            yield _Plane(region, z, path)
-
-
-def _sample(plane: _Plane, score: float, task: Task) -> Sample:
-    cut = plane.cut()
-    image = cut.image.read(cut.roi)[:, 0].astype(np.float32).mean(axis=0)
-    reference = cut.read_reference(task)[0][0]
-    return Sample(plane.name, image, reference, plane.predicted()[0], score, cut.voxel_size_nm)
+        return ShownImages(notes=(f"The test images are not shown: {error}",))
+    predicted = [
+        PredictedRegion.of(
+            region, folder / "test" / "predictions" / (region.stem + output_suffix(region.image)), options
+        )
+        for region in dataset.labelled("test")
+    ]
+    return show_images(dataset, predicted, PROTOCOLS[evaluation["protocol"]])

@@ -85,6 +85,8 @@ class EvaluationProtocol(ABC):
     """The score to rank by."""
     errors: ClassVar[frozenset[str]] = frozenset()
     """The scores of which less is better."""
+    by_slice: ClassVar[bool] = False
+    """Whether ids count within a slice."""
     in_slices: ClassVar[str] = ""
     """Name of the protocol that asks the same of every slice for itself; empty where this one does."""
 

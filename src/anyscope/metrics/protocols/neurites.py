@@ -81,6 +81,7 @@ class Neurites2d(Neurites):
     """
 
     name: ClassVar[str] = "neurites_2d"
+    by_slice: ClassVar[bool] = True
     in_slices: ClassVar[str] = ""
     summary: ClassVar[str] = "as neurites, every slice for itself"
 

@@ -112,6 +112,7 @@ class Instances2d(Instances):
     """
 
     name: ClassVar[str] = "instances_2d"
+    by_slice: ClassVar[bool] = True
     in_slices: ClassVar[str] = ""
     summary: ClassVar[str] = "as instances, every slice for itself"
 
@@ -133,6 +134,7 @@ class Dsb2018(EvaluationProtocol):
     """
 
     name: ClassVar[str] = "dsb2018"
+    by_slice: ClassVar[bool] = True
     task: ClassVar[Task] = "instances"
     summary: ClassVar[str] = "TP/(TP+FP+FN) at IoU .50:.05:.95 and their mean, in 2D"
     source: ClassVar[str] = "Caicedo et al., Nature Methods 16:1247 (2019)"

@@ -151,6 +151,7 @@ class Isbi2012(EvaluationProtocol):
     """
 
     name: ClassVar[str] = "isbi2012"
+    by_slice: ClassVar[bool] = True
     task: ClassVar[Task] = "instances"
     summary: ClassVar[str] = "V_Rand and V_Info after border thinning, slice by slice"
     source: ClassVar[str] = "Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015)"

@@ -83,6 +83,7 @@ class MitoEm2d(MitoEm):
     """
 
     name: ClassVar[str] = "mitoem_2d"
+    by_slice: ClassVar[bool] = True
     in_slices: ClassVar[str] = ""
     summary: ClassVar[str] = "as mitoem, every slice for itself"
 

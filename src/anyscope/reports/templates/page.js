@@ -1,5 +1,5 @@
 "use strict";
-// The page works without any of this: it only adds sorting, copying and a larger view.
+// The page works without any of this: it only adds sorting, copying, a larger view and the way through a stack.
 
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
@@ -46,6 +46,49 @@ for (const block of document.querySelectorAll("pre[data-copy]")) {
     setTimeout(() => (button.textContent = "Copy"), 1600);
   });
   block.append(button);
+}
+
+for (const stack of document.querySelectorAll("[data-stack]")) {
+  const slider = stack.querySelector("input[type=range]");
+  const views = [...stack.querySelectorAll(".views input")];
+  stack.addEventListener("keydown", (event) => {
+    const view = views[Number(event.key) - 1];
+    if (view && !event.ctrlKey && !event.altKey && !event.metaKey) view.checked = true;
+  });
+  if (!slider) continue;
+  for (const part of stack.querySelectorAll(".slider, .hint")) part.hidden = false;
+  const planes = [...stack.querySelectorAll(".plane")];
+  const output = stack.querySelector("output");
+  const stage = stack.querySelector(".stage");
+  const show = () => {
+    const place = Number(slider.value);
+    planes.forEach((plane, number) => plane.classList.toggle("current", number === place));
+    output.textContent = `z ${planes[place].dataset.z}`;
+    slider.setAttribute("aria-valuetext", `plane ${planes[place].dataset.z}`);
+  };
+  slider.addEventListener("input", show);
+  stage.addEventListener("click", () => slider.focus({ preventScroll: true }));
+  let turned = 0;
+  stage.addEventListener(
+    "wheel",
+    (event) => {
+      // Only after the picture was selected, and not beyond the ends: a page must scroll on under the pointer.
+      if (!stack.contains(document.activeElement) || event.ctrlKey || event.deltaY === 0) return;
+      const before = Number(slider.value);
+      const end = event.deltaY > 0 ? Number(slider.max) : 0;
+      if (before === end) return;
+      event.preventDefault();
+      turned = Math.sign(turned) === -Math.sign(event.deltaY) ? 0 : turned;
+      turned += event.deltaMode === 0 ? event.deltaY : 40 * event.deltaY;
+      const steps = Math.trunc(turned / 40);
+      if (steps === 0) return;
+      turned -= 40 * steps;
+      slider.value = before + Math.max(-3, Math.min(3, steps));
+      show();
+    },
+    { passive: false },
+  );
+  show(); // a browser may have kept the slider where it was before the page was loaded again
 }
 
 const figures = [...document.querySelectorAll("figure[data-zoom]")];
