@@ -87,3 +87,25 @@ def same_partition(reference: NDArray[np.integer], labels: NDArray[np.integer]) 
         len(pairs.T) == len(np.unique(reference)) == len(np.unique(labels))
         and ((pairs == 0).all(0) | (pairs != 0).all(0)).all()
     )
+
+
+def neurites(shape: tuple[int, int, int], n: int, seed: int, *, background: bool = False) -> NDArray[np.uint32]:
+    """Objects that run through the slices (z, y, x): cells around points that drift by a pixel a slice; some begin or
+    end on the way, where they taper over four slices and their neighbours take their place."""
+    rng = np.random.default_rng(seed)
+    depth = shape[0]
+    start = rng.uniform(0, shape[1:], (n, 2))
+    points = start + np.cumsum(rng.normal(0, 0.7, (depth, n, 2)), axis=0)
+    first = np.where(rng.random(n) < 0.7, -4, rng.integers(0, depth, n))
+    last = np.where(rng.random(n) < 0.7, depth + 4, rng.integers(0, depth, n))
+    first[0], last[0] = -4, depth + 4
+    grid = np.moveaxis(np.indices(shape[1:]), 0, -1)[:, :, None]
+    labels = np.empty(shape, np.uint32)
+    for z in range(depth):
+        inside = np.minimum(z - first, last - z)
+        weight = np.where(inside < 0, np.inf, 40.0 * np.maximum(0, 4 - inside))
+        squared = ((grid - points[z]) ** 2).sum(-1) + weight
+        labels[z] = squared.argmin(-1) + 1
+        if background:
+            labels[z][squared.min(-1) > 150] = 0
+    return labels

@@ -24,7 +24,7 @@ def test_perfect_centres_give_perfect_objects(seed, n):
 
 
 def test_centres_alone():
-    reference = cells((96, 120), 12, 3, apart_px=30)[None]
+    reference = cells((96, 120), 14, 3, apart_px=24)[None]
     maps = perfect_maps(reference, ("mask",)) | {"centre": centre_of(reference)}
     assert same_objects(reference, Watershed()(maps), 0.01)
     assert Components()(maps).max() < reference.max()  # some of them touch

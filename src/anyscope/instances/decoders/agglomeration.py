@@ -21,6 +21,7 @@ from anyscope.instances.decoders.regions import (
     Mask,
     add_unseeded,
     components,
+    distance_to,
     distance_within,
     flood,
     place,
@@ -128,7 +129,9 @@ class Agglomeration(ObjectParameters):
         peaks = inside & (depth >= maximum_filter(depth, around, mode="nearest"))
         seeds = components(peaks, self.dimensions, self.dimensions)
         if between.links is None:
-            labels = flood(between.boundary - _FAINT * depth, seeds, mask, self.dimensions)
+            # Down to the peaks inside, up to the crest outside: where the boundary is flat, the nearest wins.
+            away = np.nan_to_num(distance_to(inside, self.dimensions, self.anisotropy), posinf=0.0)
+            labels = flood(between.boundary + _FAINT * (away - depth), seeds, mask, self.dimensions)
         else:
             labels = _flood_links(between.links, seeds, mask, self.dimensions)
         add_unseeded(labels, mask, self.dimensions)
