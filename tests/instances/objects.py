@@ -89,15 +89,17 @@ def same_partition(reference: NDArray[np.integer], labels: NDArray[np.integer]) 
     )
 
 
-def neurites(shape: tuple[int, int, int], n: int, seed: int, *, background: bool = False) -> NDArray[np.uint32]:
-    """Objects that run through the slices (z, y, x): cells around points that drift by a pixel a slice; some begin or
-    end on the way, where they taper over four slices and their neighbours take their place."""
+def neurites(
+    shape: tuple[int, int, int], n: int, seed: int, *, background: bool = False, ends: float = 0.3
+) -> NDArray[np.uint32]:
+    """Objects that run through the slices (z, y, x): cells around points that drift by a pixel a slice. A part of them
+    begins, and a part of them ends on the way, where they taper over four slices and neighbours take their place."""
     rng = np.random.default_rng(seed)
     depth = shape[0]
     start = rng.uniform(0, shape[1:], (n, 2))
     points = start + np.cumsum(rng.normal(0, 0.7, (depth, n, 2)), axis=0)
-    first = np.where(rng.random(n) < 0.7, -4, rng.integers(0, depth, n))
-    last = np.where(rng.random(n) < 0.7, depth + 4, rng.integers(0, depth, n))
+    first = np.where(rng.random(n) >= ends, -4, rng.integers(0, depth, n))
+    last = np.where(rng.random(n) >= ends, depth + 4, rng.integers(0, depth, n))
     first[0], last[0] = -4, depth + 4
     grid = np.moveaxis(np.indices(shape[1:]), 0, -1)[:, :, None]
     labels = np.empty(shape, np.uint32)

@@ -15,7 +15,7 @@ from anyscope.instances import LINKERS, MulticutLinker, OverlapLinker, build_lin
 from anyscope.instances.linking.overlap import assigned
 from anyscope.instances.linking.tables import Overlaps, SliceTables, slice_tables
 
-from ..objects import same_partition, voronoi
+from ..objects import neurites, same_partition, voronoi
 
 ALL = [OverlapLinker(), OverlapLinker(rule="assignment"), MulticutLinker(), MulticutLinker(similarity="iou", bias=0.2)]
 every_linker = pytest.mark.parametrize("linker", ALL, ids=["branching", "assignment", "multicut", "multicut-iou"])
@@ -36,15 +36,26 @@ def slices_of(labels, seed=None):
 
 @every_linker
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 10_000), n=st.integers(3, 25), background=st.sampled_from([0.0, 0.3]))
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 15), background=st.booleans())
 def test_perfect_slices_of_a_volume_give_the_volume(linker, seed, n, background):
-    """Cells that are convex and many slices deep."""
-    reference = voronoi((40, 72, 72), n, seed, background=background)
+    """What it needs: objects run through the slices, so that each covers itself from one to the next."""
+    volume = neurites((16, 48, 48), n, seed, background=background, ends=0.0)
+    reference = sk_label(volume, connectivity=1)
     linked = linker(slices_of(reference, seed))
     assert linked.dtype == np.uint32
     np.testing.assert_array_equal(linked > 0, reference > 0)
-    if reference.any():
-        assert adapted_rand_error(reference, linked, ignore_labels=(0,))[0] < 0.01
+    assert adapted_rand_error(reference, linked, ignore_labels=(0,))[0] < 0.01
+
+
+@every_linker
+def test_ends_are_told_from_branches(linker):
+    """Three in ten objects begin or end within the volume, and their neighbours take their place."""
+    errors = []
+    for seed in range(12):
+        reference = sk_label(neurites((20, 64, 64), 25, seed, ends=0.3), connectivity=1)
+        errors.append(adapted_rand_error(reference, linker(slices_of(reference)), ignore_labels=(0,))[0])
+    assert np.median(errors) < 0.005
+    assert np.mean(errors) < 0.02
 
 
 @every_linker
