@@ -92,12 +92,18 @@ def same_partition(reference: NDArray[np.integer], labels: NDArray[np.integer]) 
 def neurites(
     shape: tuple[int, int, int], n: int, seed: int, *, background: bool = False, ends: float = 0.3
 ) -> NDArray[np.uint32]:
-    """Objects that run through the slices (z, y, x): cells around points that drift by a pixel a slice. A part of them
-    begins, and a part of them ends on the way, where they taper over four slices and neighbours take their place."""
+    """Objects that run through the slices (z, y, x): cells around points that drift together by a pixel a slice, and
+    sway, without changing places. A part of them begins, and a part of them ends on the way, where they taper over four
+    slices and neighbours take their place."""
     rng = np.random.default_rng(seed)
     depth = shape[0]
-    start = rng.uniform(0, shape[1:], (n, 2))
-    points = start + np.cumsum(rng.normal(0, 0.7, (depth, n, 2)), axis=0)
+    start: list[NDArray[np.float64]] = []
+    for candidate in rng.uniform(0, shape[1:], (40 * n, 2)):
+        if len(start) < n and all(np.hypot(*(candidate - other)) >= 8 for other in start):
+            start.append(candidate)
+    n = len(start)
+    sway = 2 * np.sin(0.3 * np.arange(depth)[:, None, None] + rng.uniform(0, 2 * np.pi, (n, 2)))
+    points = np.array(start) + sway + np.cumsum(rng.normal(0, 0.7, (depth, 1, 2)), axis=0)
     first = np.where(rng.random(n) >= ends, -4, rng.integers(0, depth, n))
     last = np.where(rng.random(n) >= ends, depth + 4, rng.integers(0, depth, n))
     first[0], last[0] = -4, depth + 4

@@ -71,7 +71,7 @@ def tube(depth=8):
     """Two tubes that become one and part again: (z, y, x)."""
     labels = np.zeros((depth, 12, 30), np.uint8)
     labels[:, 3:9, 2:28] = 1
-    labels[:2, :, 14:16] = labels[-2:, :, 14:16] = 0
+    labels[:2, :, 13:18] = labels[-2:, :, 13:18] = 0
     return labels
 
 
@@ -81,17 +81,18 @@ def test_branches():
     assert OverlapLinker(rule="assignment")(slices).max() == 3
     assert OverlapLinker(branch_part=0.6)(slices).max() == 3
     assert MulticutLinker()(slices).max() == 1
-    assert MulticutLinker(similarity="iou", bias=0.3, repulsion=3)(slices).max() > 1
+    assert MulticutLinker(similarity="iou", bias=0.8)(slices).max() > 1
 
 
-def test_a_neighbour_that_begins_is_no_branch():
-    """The upper slice has a small object where the lower one had a large one, which goes on beside it."""
-    labels = np.zeros((4, 20, 20), np.uint8)
-    labels[:] = 1
-    labels[2:, :3, :3] = 2
-    for linker in (OverlapLinker(), OverlapLinker(rule="assignment")):
-        assert same_partition(labels, linker(slices_of(labels)))
-    assert OverlapLinker(branch_part=0.02)(slices_of(labels)).max() == 1
+@every_linker
+def test_a_neighbour_that_begins_is_no_branch(linker):
+    """The upper slices have a small object where the lower ones had a large one, which goes on beside it."""
+    labels = np.ones((4, 20, 20), np.uint8)
+    labels[2:, :6, :6] = 2
+    labels[2:, 6, :7] = labels[2:, :7, 6] = 0  # a boundary
+    assert same_partition(labels, linker(slices_of(labels)))
+    labels[2:, 6:11, :11] = labels[2:, :11, 6:11] = 0  # wider than a boundary: nothing says that they are two
+    assert linker(slices_of(labels)).max() == (2 if linker in (ALL[1], ALL[3]) else 1)
 
 
 @pytest.mark.parametrize("name", list(LINKERS))

@@ -10,6 +10,8 @@ On 40x512x512 noisy maps it takes half the time of bioimage-cpp's watershed, and
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -62,12 +64,12 @@ def flood_heights(heights: NDArray[np.uint16], labels: NDArray[np.uint32], steps
                 if height != CLOSED:
                     heights[q] = CLOSED
                     labels[q] = labels[p]
-                    _push(max(height, level), q, blocks, behind, first, last, filled, pool)
+                    _push(height if height > level else np.int64(level), q, blocks, behind, first, last, filled, pool)
 
 
 @njit(cache=True, nogil=True)
 def _push(
-    level: int,
+    level: int | np.signedinteger[Any],
     voxel: int,
     blocks: Blocks,
     behind: Chain,

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from anyscope.instances.linking.base import LINKERS, Linker
 from anyscope.instances.linking.tables import Indices, Overlaps, SliceTables
 
-_CERTAIN = 0.01
+_CERTAIN = 0.05
 """Similarities are held this far from 0 and 1, where their log-odds end."""
 
 
@@ -27,7 +27,7 @@ class MulticutLinker(Linker):
     -``repulsion`` together, times the pixels of the smaller: a network drew a boundary between them. The partition that
     joins the largest sum is sought, so that two halves of an object are joined where the slices around outweigh that.
 
-    The defaults scored best on the first 95 slices of a stack of fly neurites, whole and with a twentieth or a tenth of
+    The defaults scored best on the first 95 slices of a stack of fly neurites, whole and with a twentieth of
     the objects of each slice cut in two.
 
     Args:
@@ -44,13 +44,13 @@ class MulticutLinker(Linker):
     name: ClassVar[str] = "multicut"
     search: ClassVar[Mapping[str, Sequence[float]]] = {
         "bias": (0.2, 0.3, 0.5, 0.6, 0.7),
-        "repulsion": (0.25, 0.5, 1.0, 2.0, 10.0),
+        "repulsion": (0.5, 1.0, 2.0, 3.0, 5.0),
     }
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     similarity: Literal["iou", "share"] = "share"
     bias: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    repulsion: Annotated[float, Field(ge=0, le=100)] = 2.0
+    repulsion: Annotated[float, Field(ge=0, le=100)] = 3.0
     weigh_by_size: bool = True
     bridge: bool = False
 
@@ -97,4 +97,5 @@ def _log_odds(probability: NDArray[np.float64] | np.float64) -> NDArray[np.float
 def _added(pairs: Indices, costs: NDArray[np.float64]) -> tuple[Indices, NDArray[np.float64]]:
     """Each pair once, sorted, with the sum of its costs."""
     unique, place = np.unique(pairs, axis=0, return_inverse=True)
-    return unique, np.bincount(place.ravel(), weights=costs, minlength=len(unique))
+    sums = np.bincount(place.ravel(), weights=costs, minlength=len(unique))
+    return unique, sums.astype(np.float64)

@@ -23,7 +23,7 @@ GAP_PX = 3
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """Pairs of objects of two slices that share pixels when the slices are laid on each other, or of one slice that touch.
+    """Pairs of objects: of two slices that share pixels when laid on each other, or of one slice that touch.
 
     Args:
         lower: (k,) object of the first of the two slices; of one slice the one with the lower number.
