@@ -88,3 +88,33 @@ def same_partition(reference: NDArray[np.integer], labels: NDArray[np.integer]) 
         len(pairs.T) == len(np.unique(reference)) == len(np.unique(labels))
         and ((pairs == 0).all(0) | (pairs != 0).all(0)).all()
     )
+
+
+def neurites(
+    shape: tuple[int, int, int], n: int, seed: int, *, background: bool = False, ends: float = 0.3
+) -> NDArray[np.uint32]:
+    """Objects that run through the slices (z, y, x): cells around points that drift together by a pixel a slice, and
+    sway, without changing places. A part of them begins, and a part of them ends on the way, where they taper over four
+    slices and neighbours take their place."""
+    rng = np.random.default_rng(seed)
+    depth = shape[0]
+    start: list[NDArray[np.float64]] = []
+    for candidate in rng.uniform(0, shape[1:], (40 * n, 2)):
+        if len(start) < n and all(np.hypot(*(candidate - other)) >= 8 for other in start):
+            start.append(candidate)
+    n = len(start)
+    sway = 2 * np.sin(0.3 * np.arange(depth)[:, None, None] + rng.uniform(0, 2 * np.pi, (n, 2)))
+    points = np.array(start) + sway + np.cumsum(rng.normal(0, 0.7, (depth, 1, 2)), axis=0)
+    first = np.where(rng.random(n) >= ends, -4, rng.integers(0, depth, n))
+    last = np.where(rng.random(n) >= ends, depth + 4, rng.integers(0, depth, n))
+    first[0], last[0] = -4, depth + 4
+    grid = np.moveaxis(np.indices(shape[1:]), 0, -1)[:, :, None]
+    labels = np.empty(shape, np.uint32)
+    for z in range(depth):
+        inside = np.minimum(z - first, last - z)
+        weight = np.where(inside < 0, np.inf, 40.0 * np.maximum(0, 4 - inside))
+        squared = ((grid - points[z]) ** 2).sum(-1) + weight
+        labels[z] = squared.argmin(-1) + 1
+        if background:
+            labels[z][squared.min(-1) > 150] = 0
+    return labels

@@ -94,7 +94,7 @@ def test_a_gap_in_a_boundary_does_not_merge():
     labels = Agglomeration()(maps)
     assert labels.max() == 2
     assert labels[0, 0, 0] != labels[0, 0, 59]
-    assert Agglomeration(join_above=0.1)(maps).max() == 1
+    assert Agglomeration(join_above=0.05)(maps).max() == 1
 
 
 def test_affinities_that_are_half_certain_follow_the_threshold():

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from bioimage_cpp.segmentation import watershed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from skimage.segmentation import watershed as sk_watershed
 
 from anyscope.errors import BadInput
 from anyscope.instances import Components, Watershed, tune
+from anyscope.instances.decoders import regions
 
 from ..objects import cells, centre_of, perfect_maps
 from .test_decoders import same_objects
@@ -24,7 +28,7 @@ def test_perfect_centres_give_perfect_objects(seed, n):
 
 
 def test_centres_alone():
-    reference = cells((96, 120), 12, 3, apart_px=30)[None]
+    reference = cells((96, 120), 14, 3, apart_px=24)[None]
     maps = perfect_maps(reference, ("mask",)) | {"centre": centre_of(reference)}
     assert same_objects(reference, Watershed()(maps), 0.01)
     assert Components()(maps).max() < reference.max()  # some of them touch
@@ -76,3 +80,34 @@ def test_parameters_of_maps_that_are_not_there_are_not_tuned():
     assert len({each.seed_distance for each in tried}) > 1
     assert {each.seed_centre for each in tried} == {0.5}
     assert {each.seed_boundary for each in tried} == {0.5}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", [(6, 20, 23), (1, 40, 40), (30, 1, 9), (1, 1, 1)])
+def test_the_flood_of_large_volumes_equals_other_libraries(shape, seed, monkeypatch):
+    """On random heights far enough apart for the levels that are told apart, where only one result is right."""
+    monkeypatch.setattr(regions, "SMALL_VOXELS", 0)
+    rng = np.random.default_rng(seed)
+    landscape = (rng.permutation(int(np.prod(shape))).reshape(shape) / 7 - 50).astype(np.float32)
+    mask = rng.random(shape) > 0.15
+    seeds = (rng.integers(1, 90_000, shape) * (rng.random(shape) > 0.97)).astype(np.uint32)
+    found = regions.flood(landscape, seeds, mask, 3)
+    np.testing.assert_array_equal(found, sk_watershed(landscape, np.where(mask, seeds, 0).astype(np.int64), mask=mask))
+    np.testing.assert_array_equal(found, watershed(landscape, seeds, mask=mask))
+
+
+def test_the_flood_of_large_volumes_meets_halfway_on_a_plateau(monkeypatch):
+    """Also where one height has more voxels than a block of its queue."""
+    monkeypatch.setattr(regions, "SMALL_VOXELS", 0)
+    seeds = np.zeros((3, 60, 61), np.uint32)
+    seeds[:, :, 0], seeds[:, :, 60] = 1, 2
+    found = regions.flood(np.zeros(seeds.shape, np.float32), seeds, np.ones(seeds.shape, bool), 3)
+    assert (found[:, :, :30] == 1).all()
+    assert (found[:, :, 31:] == 2).all()
+
+
+@pytest.mark.parametrize("sigma_px", [1.0, 2.5])
+def test_smoothing_equals_scipy(sigma_px):
+    values = np.random.default_rng(0).random((3, 9, 30)).astype(np.float32)
+    expected = gaussian_filter(values, (0, sigma_px, sigma_px), mode="nearest", truncate=3.0)
+    np.testing.assert_allclose(regions.smooth(values, sigma_px), expected, atol=2e-3)

@@ -14,13 +14,14 @@ from anyscope.contracts import Labels
 from anyscope.errors import BadInput
 from anyscope.instances.decoders.affinities import channels_of, cut_boundary, held_together, neighbour_links
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Offsets, Probability, Sigma
-from anyscope.instances.decoders.finishing import ObjectParameters
+from anyscope.instances.decoders.finishing import GROWTHS, ObjectParameters
 from anyscope.instances.decoders.regions import (
     Ids,
     Map,
     Mask,
     add_unseeded,
     components,
+    distance_to,
     distance_within,
     flood,
     place,
@@ -74,11 +75,12 @@ class Agglomeration(ObjectParameters):
     """
 
     name: ClassVar[str] = "agglomeration"
-    search: ClassVar[Mapping[str, Sequence[float]]] = {
-        "join_above": (0.2, 0.35, 0.5, 0.65, 0.8),
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "join_above": (0.2, 0.35, 0.5, 0.65, 0.8, 0.9),
         "threshold": (0.3, 0.5, 0.7),
         "seed_boundary": (0.3, 0.5, 0.7),
         "min_size_px": (8, 32, 128),
+        "grow": GROWTHS,
     }
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED
 
@@ -128,7 +130,9 @@ class Agglomeration(ObjectParameters):
         peaks = inside & (depth >= maximum_filter(depth, around, mode="nearest"))
         seeds = components(peaks, self.dimensions, self.dimensions)
         if between.links is None:
-            labels = flood(between.boundary - _FAINT * depth, seeds, mask, self.dimensions)
+            # Down to the peaks inside, up to the crest outside: where the boundary is flat, the nearest wins.
+            away = np.nan_to_num(distance_to(inside, self.dimensions, self.anisotropy), posinf=0.0)
+            labels = flood(between.boundary + _FAINT * (away - depth), seeds, mask, self.dimensions)
         else:
             labels = _flood_links(between.links, seeds, mask, self.dimensions)
         add_unseeded(labels, mask, self.dimensions)

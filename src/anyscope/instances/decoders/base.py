@@ -28,7 +28,7 @@ class Decoder(Protocol):
     the head named there; the others are not tuned."""
 
     name: ClassVar[str]
-    search: ClassVar[Mapping[str, Sequence[float]]]
+    search: ClassVar[Mapping[str, Sequence[Any]]]
     """Values that :func:`anyscope.instances.tune` tries, by parameter."""
 
     def __call__(self, maps: Maps) -> Labels:

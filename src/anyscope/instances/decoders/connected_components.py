@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability
-from anyscope.instances.decoders.finishing import ObjectParameters
+from anyscope.instances.decoders.finishing import GROWTHS, ObjectParameters
 from anyscope.instances.decoders.regions import (
     add_unseeded,
     components,
@@ -40,10 +40,13 @@ class Components(ObjectParameters):
     """
 
     name: ClassVar[str] = "components"
-    search: ClassVar[Mapping[str, Sequence[float]]] = {
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        "interior": (None, 0.3, 0.5, 0.7),
         "min_size_px": (0, 8, 16, 32, 64, 128),
+        "grow": GROWTHS,
     }
+    reads: ClassVar[Mapping[str, str]] = {"interior": "boundary"}
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED
 
     threshold: Probability = 0.5

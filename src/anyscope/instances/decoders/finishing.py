@@ -19,6 +19,8 @@ from anyscope.instances.decoders.regions import Ids, Map, components, distance_t
 from anyscope.instances.numbering import compact, count_pixels
 
 Growth = Literal["none", "nearest", "boundary"]
+GROWTHS: tuple[Growth, ...] = ("none", "boundary")
+"""What is tried when a decoder is tuned."""
 Small = Literal["remove", "merge"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -19,7 +19,7 @@ from anyscope.instances.decoders.affinities import (
     neighbour_links,
 )
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Offsets, Probability
-from anyscope.instances.decoders.finishing import ObjectParameters
+from anyscope.instances.decoders.finishing import GROWTHS, ObjectParameters
 from anyscope.instances.decoders.regions import Ids, Map, Mask, place
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
 
@@ -48,10 +48,11 @@ class MutexWatershed(ObjectParameters):
     """
 
     name: ClassVar[str] = "mutex_watershed"
-    search: ClassVar[Mapping[str, Sequence[float]]] = {
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "bias": (-0.2, -0.1, 0.0, 0.1, 0.2),
         "threshold": (0.3, 0.5, 0.7),
         "min_size_px": (8, 32, 128),
+        "grow": GROWTHS,
     }
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED
 

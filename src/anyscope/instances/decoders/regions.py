@@ -1,11 +1,13 @@
 """Connected components, flooding and smoothing, slice by slice or in the volume: what several decoders are made of.
 
 Watershed: bioimage-cpp's, which agreed with scikit-image's in every pixel on 1024x1024 and 32x256x256 distance maps
-with and without noise; ``scipy.ndimage.watershed_ift`` agreed in 45 to 76 % of the pixels only.
+with and without noise; ``scipy.ndimage.watershed_ift`` agreed in 45 to 76 % of the pixels only. Large volumes have one
+of our own, :mod:`anyscope.instances.decoders.flooding`.
 """
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -15,6 +17,9 @@ from anyscope.errors import BadInput
 
 Neighbours = Literal[4, 6, 8, 18, 26]
 _NEIGHBOURS: dict[tuple[int, int], Neighbours] = {(2, 1): 4, (2, 2): 8, (3, 1): 6, (3, 2): 18, (3, 3): 26}
+
+SMALL_VOXELS = 1 << 22
+"""Volumes up to this size are flooded by bioimage-cpp within seconds."""
 
 Mask = NDArray[np.bool_]
 Ids = NDArray[np.uint32]
@@ -56,9 +61,15 @@ def smooth(values: Map, sigma_px: float) -> Map:
     """A map smoothed within its slices, the outermost pixels going on beyond the edge."""
     if sigma_px == 0:
         return values
-    from scipy.ndimage import gaussian_filter
+    from bioimage_cpp.filters import gaussian_smoothing
 
-    return np.asarray(gaussian_filter(values, (0, sigma_px, sigma_px), mode="nearest", truncate=3.0))
+    # Twice as fast as SciPy's, which it equals but for its reflecting edges; hence the padding.
+    reach = ceil(3 * sigma_px)
+    smoothed = np.empty(values.shape, np.float32)
+    for z, plane in enumerate(values):
+        wide = gaussian_smoothing(np.pad(plane, reach, mode="edge"), sigma_px)
+        smoothed[z] = wide[reach : reach + plane.shape[0], reach : reach + plane.shape[1]]
+    return smoothed
 
 
 def distance_to(region: Mask, dimensions: int, anisotropy: float = 1.0) -> Map:
@@ -86,24 +97,48 @@ def flood(landscape: Map, seeds: Ids, mask: Mask, dimensions: int) -> Ids:
     """Seeds grown uphill within the mask, across faces; seeds outside the mask count for nothing.
 
     Args:
-        landscape: Heights (z, y, x), of which 65,536 levels are told apart.
+        landscape: Heights (z, y, x), of which 65,535 levels are told apart.
         seeds: Ids, 0 where there is none.
         mask: Where labels may be.
         dimensions: 2 floods every slice for itself.
     """
-    from bioimage_cpp.segmentation import watershed
-
     free = mask & (seeds == 0)
     # The inside of a seed has nothing to flood, but would pass through the queue: only its rim is given away.
     active = free | (mask & _beside(free, dimensions))
     if dimensions == 3:
-        grown = watershed(landscape, seeds, mask=active)
+        grown = (_flood_small if mask.size <= SMALL_VOXELS else _flood_large)(landscape, seeds, active)
     else:
         grown = np.zeros_like(seeds)
         for z in range(len(seeds)):
             if free[z].any() and seeds[z].any():
-                grown[z] = watershed(landscape[z], seeds[z], mask=active[z])
+                grown[z] = _flood_small(landscape[z], seeds[z], active[z])
     return np.asarray(np.where(free, grown, np.where(mask, seeds, 0)), np.uint32)
+
+
+def _flood_small(landscape: Map, seeds: Ids, mask: Mask) -> Ids:
+    from bioimage_cpp.segmentation import watershed
+
+    return np.asarray(watershed(landscape, seeds, mask=mask), np.uint32)
+
+
+def _flood_large(landscape: Map, seeds: Ids, mask: Mask) -> Ids:
+    """The same with compiled loops of our own, which take a second to load but half the time afterwards."""
+    from anyscope.instances.decoders import flooding
+
+    inner = (slice(1, -1),) * 3
+    shape = [length + 2 for length in mask.shape]
+    if np.prod(shape) >= 2**31:
+        return _flood_small(landscape, seeds, mask)  # flat indices have 32 bits
+    heights, labels = np.full(shape, flooding.CLOSED, np.uint16), np.zeros(shape, np.uint32)
+    low, high = float(landscape.min()), float(landscape.max())
+    scale = np.float32((flooding.CLOSED - 1) / (high - low) if high > low else 0)
+    for z, plane in enumerate(landscape):
+        levels = ((plane - np.float32(low)) * scale).astype(np.uint16)
+        heights[z + 1, 1:-1, 1:-1] = np.where(mask[z], levels, flooding.CLOSED)
+    np.copyto(labels[inner], seeds, where=mask)
+    _, y, x = heights.shape
+    flooding.flood_heights(heights.reshape(-1), labels.reshape(-1), np.array([-y * x, -x, -1, 1, x, y * x], np.int64))
+    return labels[inner]
 
 
 def _beside(region: Mask, dimensions: int) -> Mask:

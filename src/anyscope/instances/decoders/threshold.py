@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import ConfigDict
@@ -21,7 +21,7 @@ class Threshold:
     """Foreground where the mask exceeds ``threshold``; the most probable class where there are several."""
 
     name: ClassVar[str] = "threshold"
-    search: ClassVar[Mapping[str, Sequence[float]]] = {"threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)}
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {"threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)}
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED
 
     threshold: Probability = 0.5

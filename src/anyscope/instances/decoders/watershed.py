@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability, Sigma
-from anyscope.instances.decoders.finishing import ObjectParameters
+from anyscope.instances.decoders.finishing import GROWTHS, ObjectParameters
 from anyscope.instances.decoders.regions import Map, Mask, add_unseeded, components, distance_to, flood, place, smooth
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
 
@@ -40,13 +40,14 @@ class Watershed(ObjectParameters):
     """
 
     name: ClassVar[str] = "watershed"
-    search: ClassVar[Mapping[str, Sequence[float]]] = {
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "seed_distance": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75),
         "seed_centre": (0.2, 0.35, 0.5, 0.65, 0.8, 1.0),
         "seed_boundary": (0.3, 0.5, 0.7),
         "threshold": (0.3, 0.4, 0.5, 0.6, 0.7),
         "smoothing_px": (0.0, 1.0, 2.0),
         "min_size_px": (0, 8, 16, 32, 64, 128),
+        "grow": GROWTHS,
     }
     reads: ClassVar[Mapping[str, str]] = {
         "seed_distance": "distance",

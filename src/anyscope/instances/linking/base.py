@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -117,7 +117,7 @@ def build_linker(name: str, parameters: Mapping[str, Any] | None = None) -> Link
     Raises:
         BadInput: For an unknown name, an unknown parameter, or a value out of its range.
     """
-    entry: Callable[..., Linker] = LINKERS[name]
+    entry = LINKERS[name]
     try:
         made: Linker = TypeAdapter(entry).validate_python(dict(parameters or {}))
     except ValidationError as error:

@@ -23,9 +23,10 @@ class OverlapLinker(Linker):
 
     ``assignment`` links each object to at most one of the next slice, so that the sum of the IoUs of links is as large
     as it can be. ``branching`` also links an object to several: to those of which ``branch_share`` lies within it and
-    fills ``branch_part`` of it, as where a neurite divides, or leaves a slice twice.
+    fills ``branch_part`` of it, as where a neurite divides, or leaves a slice twice. A neurite that ends is covered by
+    its neighbours as a branch is, but it touches them: an object is no branch of one whose partner it touches.
 
-    The defaults of the branches scored best on the first 95 slices of a stack of fly neurites.
+    The defaults scored best on the first 95 slices of a stack of fly neurites.
 
     Args:
         rule: ``assignment`` or ``branching``.
@@ -45,9 +46,9 @@ class OverlapLinker(Linker):
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     rule: Literal["assignment", "branching"] = "branching"
-    min_iou: Fraction = 0.2
-    branch_share: Fraction = 0.9
-    branch_part: Fraction = 0.05
+    min_iou: Fraction = 0.1
+    branch_share: Fraction = 0.7
+    branch_part: Fraction = 0.02
     bridge: bool = False
 
     def joined(self, tables: SliceTables) -> tuple[Indices, Indices]:
@@ -56,7 +57,8 @@ class OverlapLinker(Linker):
         linked = assigned(overlaps, iou, iou >= self.min_iou, tables)
         if self.rule == "branching":
             covered = tables.share_of_smaller(overlaps) >= self.branch_share
-            linked |= covered & (tables.share_of_larger(overlaps) >= self.branch_part)
+            branches = covered & (tables.share_of_larger(overlaps) >= self.branch_part)
+            linked |= branches & ~_rivals_touch(tables, linked)
         return overlaps.lower[linked], overlaps.upper[linked]
 
     def bridged(self, tables: SliceTables, overlaps: Overlaps) -> NDArray[np.bool_]:
@@ -68,6 +70,24 @@ class OverlapLinker(Linker):
             branches = f", and where {self.branch_share:g} of one lies in the other and is {self.branch_part:g} of it"
         bridge = ", one missing slice bridged" if self.bridge else ""
         return f"slices linked one to one where the IoU is at least {self.min_iou:g}{branches}{bridge}"
+
+
+def _rivals_touch(tables: SliceTables, linked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Overlaps of which the one object touches what the other is linked to in its slice."""
+    overlaps, n = tables.next, len(tables.ids)
+    touching = _keys(tables.contacts.lower, tables.contacts.upper, n)
+    above, below = np.full(n, -1), np.full(n, -1)
+    above[overlaps.lower[linked]] = overlaps.upper[linked]
+    below[overlaps.upper[linked]] = overlaps.lower[linked]
+    found = np.zeros(len(overlaps.pixels), bool)
+    for own, partner in ((overlaps.lower, below[overlaps.upper]), (overlaps.upper, above[overlaps.lower])):
+        found |= (partner >= 0) & np.isin(_keys(np.minimum(own, partner), np.maximum(own, partner), n), touching)
+    return found
+
+
+def _keys(lower: Indices, upper: Indices, n: int) -> Indices:
+    """One number for each pair of ``n`` objects."""
+    return lower * n + upper
 
 
 def assigned(

@@ -17,15 +17,18 @@ from anyscope.metrics import Contingency, contingency
 
 Indices = NDArray[np.int64]
 
+GAP_PX = 3
+"""Background between two objects that touch: as wide as boundaries are predicted."""
+
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """Pairs of objects of two slices that share pixels when the slices are laid on each other.
+    """Pairs of objects: of two slices that share pixels when laid on each other, or of one slice that touch.
 
     Args:
-        lower: (k,) object of the first of the two slices.
+        lower: (k,) object of the first of the two slices; of one slice the one with the lower number.
         upper: (k,) object of the second.
-        pixels: (k,) number of shared pixels.
+        pixels: (k,) number of shared pixels; of one slice that of pairs of pixels that face each other.
     """
 
     lower: Indices
@@ -43,6 +46,7 @@ class SliceTables:
         starts: (slices + 1,) first object of each slice, and n.
         next: Overlaps of consecutive slices.
         second: Overlaps of each slice with the next but one; None where they were not asked for.
+        contacts: Objects of one slice that touch, up to :data:`GAP_PX` pixels of background between them.
     """
 
     ids: NDArray[np.uint64]
@@ -50,6 +54,7 @@ class SliceTables:
     starts: Indices
     next: Overlaps
     second: Overlaps | None
+    contacts: Overlaps
 
     @property
     def slices(self) -> Indices:
@@ -80,7 +85,7 @@ def slice_tables(slices: Iterable[Labels], next_but_one: bool = False) -> SliceT
     ids: list[NDArray[np.uint64]] = []
     sizes: list[Indices] = []
     starts = [0]
-    found: tuple[list[Overlaps], list[Overlaps]] = ([], [])
+    found: tuple[list[Overlaps], list[Overlaps], list[Overlaps]] = ([], [], [])
     before: deque[Labels] = deque(maxlen=2 if next_but_one else 1)
     for z, plane in enumerate(slices):
         own = contingency(plane, plane, threads=1)
@@ -91,6 +96,7 @@ def slice_tables(slices: Iterable[Labels], next_but_one: bool = False) -> SliceT
         for step, lower in enumerate(reversed(before), start=1):
             both = contingency(lower, plane, threads=1)
             found[step - 1].append(_overlaps(both, ids[z - step], ids[z], starts[z - step], starts[z]))
+        found[2].append(_contacts(plane, ids[z], starts[z]))
         before.append(plane)
     return SliceTables(
         np.concatenate([np.zeros(0, np.uint64), *ids]),
@@ -98,6 +104,7 @@ def slice_tables(slices: Iterable[Labels], next_but_one: bool = False) -> SliceT
         np.array(starts, np.int64),
         _all(found[0]),
         _all(found[1]) if next_but_one else None,
+        _all(found[2]),
     )
 
 
@@ -111,6 +118,24 @@ def _overlaps(
         np.searchsorted(upper, prediction[real]) + first_upper,
         table.counts[real],
     )
+
+
+def _contacts(plane: Labels, ids: NDArray[np.uint64], first: int) -> Overlaps:
+    """Objects of a slice that face each other along an axis, with nothing or a little background between them."""
+    lower: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    upper: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    for lines in (plane, plane.T):
+        for step in range(1, min(GAP_PX + 2, len(lines))):
+            one, other = lines[:-step], lines[step:]
+            facing = (one != other) & (one != 0) & (other != 0)
+            for between in range(1, step):
+                facing &= lines[between : between - step] == 0
+            pair = one[facing].astype(np.uint64), other[facing].astype(np.uint64)
+            lower.append(np.minimum(*pair))
+            upper.append(np.maximum(*pair))
+    low, high = (np.searchsorted(ids, np.concatenate(each)) for each in (lower, upper))
+    pairs, pixels = np.unique(low * max(1, len(ids)) + high, return_counts=True)
+    return Overlaps(pairs // max(1, len(ids)) + first, pairs % max(1, len(ids)) + first, pixels)
 
 
 def _all(parts: list[Overlaps]) -> Overlaps:
