@@ -90,6 +90,8 @@ class SegmenterSpec(BaseModel):
         pixel_size_nm: Working pixel size; images are resampled to it. None where unknown: native pixels.
         input: What is done to images before the network sees them.
         decoder: How maps become labels; None for the default of the task.
+        pretext: Of a network that has only been pre-trained, the pretext it learned: its output then is the image it
+            repairs, one channel for each channel in, and not the heads. None for everything that segments.
         weights: Where the weights come from, in words.
         provenance: How it was trained, as plain data.
 
@@ -111,6 +113,7 @@ class SegmenterSpec(BaseModel):
     pixel_size_nm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     input: InputTransform = InputTransform()
     decoder: DecoderSpec | None = None
+    pretext: str | None = None
     weights: str = "random"
     provenance: PlainData = {}
 
@@ -135,7 +138,9 @@ class SegmenterSpec(BaseModel):
 
     @property
     def out_channels(self) -> int:
-        """Channels of the logits, summed over the heads."""
+        """Channels of the output: those of the logits, summed over the heads, or of the image that is repaired."""
+        if self.pretext is not None:
+            return self.in_channels
         return max(int(part.stop) for part in head_channels(self.heads, self.classes).values())
 
     @property

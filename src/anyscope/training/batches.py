@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from anyscope.contracts import Task
 from anyscope.datasets import LabelledImages, UnlabelledImages
 from anyscope.datasets.patches import Patch, PatchSampler
 from anyscope.datasets.planes import PlaneReader, Restyle
 from anyscope.instances import targets
 from anyscope.seeding import derive_seed, generator
 from anyscope.training.augmentation import augment, margin_px
-from anyscope.training.settings import AugmentationSettings, TrainSettings
+from anyscope.training.settings import AugmentationSettings, LearnSettings, TrainSettings
 
 Batch = dict[str, torch.Tensor]
 """``images`` [B, C, H, W] in 0..1, ``targets`` [B, heads, H, W], ``valid`` [B, H, W]."""
@@ -112,13 +113,13 @@ def labelled_patches(
         restyle_plane: See :class:`~anyscope.datasets.planes.PlaneReader`.
         restyle_patch: See :class:`PatchDataset`.
     """
-    sampler = _sampler(part, settings, augmentation, stream, zoom, restyle_plane)
+    sampler = _sampler(part, settings, augmentation, stream, zoom, settings.task, settings.foreground, restyle_plane)
     return PatchDataset(sampler, settings.patch_px, settings.heads, classes, augmentation, restyle_patch)
 
 
 def image_patches(
     part: UnlabelledImages,
-    settings: TrainSettings,
+    settings: LearnSettings,
     augmentation: AugmentationSettings,
     stream: str,
     *,
@@ -130,18 +131,20 @@ def image_patches(
 
 def _sampler(
     part: LabelledImages | UnlabelledImages,
-    settings: TrainSettings,
+    settings: LearnSettings,
     augmentation: AugmentationSettings,
     stream: str,
     zoom: float | None,
+    task: Task = "semantic",
+    foreground: float = 0.0,
     restyle: Restyle | None = None,
 ) -> PatchSampler:
     zoom = settings.zoom if zoom is None else zoom
     planes = PlaneReader(
-        part.regions, settings.task, settings.intensity, settings.pixel_size_nm, zoom=zoom, restyle=restyle
+        part.regions, task, settings.intensity, settings.pixel_size_nm, zoom=zoom, restyle=restyle
     )
     cut = settings.patch_px + 2 * margin_px(settings.patch_px, augmentation)
-    return PatchSampler(planes, cut, settings.neighbours, settings.foreground, derive_seed(settings.seed, stream))
+    return PatchSampler(planes, cut, settings.neighbours, foreground, derive_seed(settings.seed, stream))
 
 
 def _targets(patch: Patch, heads: tuple[str, ...], classes: int) -> tuple[NDArray[np.float32], torch.Tensor]:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from anyscope.models import Segmenter
-from anyscope.training.settings import TrainSettings
+from anyscope.training.settings import LearnSettings
 
 _STATES = {"adamw": 2, "adam": 2, "sgd": 1}
 
 
-def training_bytes(segmenter: Segmenter, settings: TrainSettings) -> int:
+def training_bytes(segmenter: Segmenter, settings: LearnSettings) -> int:
     """Estimate the memory of a training step in bytes.
 
     The outputs of all layers are kept for the backward pass, and about as much again lives while gradients are passed
