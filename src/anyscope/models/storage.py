@@ -49,6 +49,21 @@ def weights_hash(path: str | PathLike[str]) -> str | None:
     return claimed if isinstance(claimed, str) else None
 
 
+def weights_origin(path: str | PathLike[str]) -> str | None:
+    """Where the weights of a segmenter come from, in words, as its spec states it; None where there is no segmenter.
+
+    Raises:
+        BadInput: The spec is no mapping.
+    """
+    try:
+        folder = find_segmenter(path)
+    except BadInput:
+        return None
+    document = read_document(folder / SPEC_FILE, "a spec written by anyscope")
+    stated = document.get("weights") if isinstance(document, dict) else None
+    return stated if isinstance(stated, str) else None
+
+
 def load_segmenter(
     path: str | PathLike[str], device: str | torch.device = "cpu", *, pretrained: bool = False
 ) -> Segmenter:

@@ -140,9 +140,7 @@ def _sampler(
     restyle: Restyle | None = None,
 ) -> PatchSampler:
     zoom = settings.zoom if zoom is None else zoom
-    planes = PlaneReader(
-        part.regions, task, settings.intensity, settings.pixel_size_nm, zoom=zoom, restyle=restyle
-    )
+    planes = PlaneReader(part.regions, task, settings.intensity, settings.pixel_size_nm, zoom=zoom, restyle=restyle)
     cut = settings.patch_px + 2 * margin_px(settings.patch_px, augmentation)
     return PatchSampler(planes, cut, settings.neighbours, foreground, derive_seed(settings.seed, stream))
 

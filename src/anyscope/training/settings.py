@@ -12,7 +12,6 @@ from anyscope.images import Intensity
 from anyscope.running.documents import explain
 from anyscope.training.losses import DEFAULT_LOSSES, parse_loss
 
-
 Tune = Literal["full", "frozen", "decoder-first", "lora"]
 
 

@@ -50,7 +50,9 @@ def check_tuning(segmenter: Segmenter, settings: TrainSettings) -> None:
             f"model {segmenter.spec.model!r}",
             "has no low-rank additions to its encoder, which tune=lora trains",
             f"parameters named *{LORA}*",
-            "--set arguments.lora_rank=4" if own else f"models with the argument lora_rank: {', '.join(able) or 'none'}",
+            "--set arguments.lora_rank=4"
+            if own
+            else f"models with the argument lora_rank: {', '.join(able) or 'none'}",
         )
 
 
@@ -86,8 +88,9 @@ def rate_factors(segmenter: Segmenter, settings: TrainSettings) -> dict[nn.Param
     if settings.layer_decay == 1 and settings.encoder_rate == 1:
         return {}
     names = _encoder_parameters(segmenter)
-    depths = level_depths(list(names), encoder_names(segmenter).levels)
-    return {parameter: settings.encoder_rate * settings.layer_decay ** depths[name] for name, parameter in names.items()}
+    depths = level_depths(names, encoder_names(segmenter).levels)
+    rate, decay = settings.encoder_rate, settings.layer_decay
+    return {parameter: rate * decay ** depths[name] for name, parameter in names.items()}
 
 
 def level_depths(names: Iterable[str], levels: tuple[str, ...]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
 from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
+from anyscope.training.tuning_modes import check_tuning
 from anyscope.training.validation import Validation
 from anyscope.workflows.report import report
 from anyscope.workflows.score import score_part
@@ -89,6 +90,7 @@ def train(
     if init is not None:
         for line in initialise(segmenter, Path(init)).describe():
             say(line)
+    check_tuning(segmenter, settings)
     run = RunFolder.start(out, plain, resume=resume, force=force)
     if run.finished:
         say(f"{out}: finished already, nothing to do")
