@@ -84,7 +84,6 @@ def test_the_pretext_network_begins_as_the_segmenter_and_repairs_all_channels():
     assert net.spec.pretext == "masked"
 
 
-
 def patches(number=3, channels=2, height=48, width=64, seed=1):
     return torch.rand(number, channels, height, width, generator=draws(seed))
 

@@ -49,19 +49,34 @@ def weights_hash(path: str | PathLike[str]) -> str | None:
     return claimed if isinstance(claimed, str) else None
 
 
-def weights_origin(path: str | PathLike[str]) -> str | None:
-    """Where the weights of a segmenter come from, in words, as its spec states it; None where there is no segmenter.
+def read_spec(path: str | PathLike[str], *, pretrained: bool = False) -> SegmenterSpec:
+    """The spec of a segmenter; its weights are not looked at.
+
+    Args:
+        path: Its folder, or the folder of a run that holds one in ``segmenter/``.
+        pretrained: Also that of a network that has only been pre-trained.
 
     Raises:
-        BadInput: The spec is no mapping.
+        BadInput: There is none, it does not fit, or it has only been pre-trained.
     """
-    try:
-        folder = find_segmenter(path)
-    except BadInput:
-        return None
-    document = read_document(folder / SPEC_FILE, "a spec written by anyscope")
-    stated = document.get("weights") if isinstance(document, dict) else None
-    return stated if isinstance(stated, str) else None
+    file = find_segmenter(path) / SPEC_FILE
+    document = read_document(file, "a spec written by anyscope")
+    if isinstance(document, dict):
+        document.pop(_HASH, None)
+    spec = SegmenterSpec.from_document(document, file)
+    if not pretrained:
+        _refuse_pretrained(spec, path)
+    return spec
+
+
+def _refuse_pretrained(spec: SegmenterSpec, path: str | PathLike[str]) -> None:
+    if spec.pretext is not None:
+        raise BadInput(
+            path,
+            f"was only pre-trained ({spec.pretext}), it has learned from no labels yet",
+            "a segmenter",
+            "train it first: anyscope train --init",
+        )
 
 
 def load_segmenter(
@@ -85,13 +100,8 @@ def load_segmenter(
         raise BadInput(folder, f"holds no {WEIGHTS_FILE}", "a folder that was written by anyscope train")
     claimed = document.pop(_HASH, None) if isinstance(document, dict) else None
     spec = SegmenterSpec.from_document(document, folder / SPEC_FILE)
-    if spec.pretext is not None and not pretrained:
-        raise BadInput(
-            path,
-            f"was only pre-trained ({spec.pretext}), it has learned from no labels yet",
-            "a segmenter",
-            "train it first: anyscope train --init",
-        )
+    if not pretrained:
+        _refuse_pretrained(spec, path)
     if not isinstance(claimed, str):
         raise BadInput(folder / SPEC_FILE, f"key {_HASH!r} is missing", f"the SHA-256 of {WEIGHTS_FILE}")
     with explain_os_errors(weights):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anyscope.errors import BadInput
-from anyscope.models.storage import weights_origin
+from anyscope.models.storage import read_spec
 from anyscope.reports.pretext_report import PretextPictures, PretextReport, pretext_page
 from anyscope.running.atomic import write_text
 from anyscope.running.run_folder import RunFolder
@@ -18,8 +18,14 @@ PICTURES = "pictures.npz"
 
 
 def pretrain_report(folder: Path) -> Path:
-    """Write ``report.html`` into the folder of a pre-training and return its path."""
+    """Write ``report.html`` into the folder of a pre-training and return its path.
+
+    Raises:
+        BadInput: The pre-training has not ended.
+    """
     run = RunFolder.of(folder)
+    if not (folder / "segmenter").is_dir():
+        raise BadInput(folder, "a pre-training that has not ended", "segmenter/ in it", "continue with --resume")
     settings, records = run.settings(), run.records()
     finished = _json(folder / "finished.json")
     pictures, notes = _pictures(folder)
@@ -27,7 +33,7 @@ def pretrain_report(folder: Path) -> Path:
         notes.append("Of datasets the network saw all images: scores on these would be of images it has seen.")
     names = ", ".join(Path(path).name for path in settings["data"])
     facts: dict[str, object] = {"data": names, "model": settings["model"], "pretext": settings["pretext"]}
-    facts |= {"seed": settings["seed"], "weights": weights_origin(folder)}
+    facts |= {"seed": settings["seed"], "weights": read_spec(folder, pretrained=True).weights}
     if records:
         facts |= {"steps": records[-1]["step"], "training time": f"{records[-1]['seconds'] / 60:.1f} min"}
     page = pretext_page(
