@@ -132,7 +132,8 @@ def train(
 ) -> None:
     """Train a network, score it on the test images, report.
 
-    Several datasets, models or seeds make a grid of runs.
+    Several datasets, models or seeds make a grid of runs. A network that was trained before (--init) can keep its
+    encoder: --set tune=frozen, decoder-first or lora; --set layer_decay=0.75 lets it learn more slowly.
     """
     from anyscope.options import split_models
     from anyscope.training.settings import train_settings

@@ -97,10 +97,8 @@ def pretext_page(report: PretextReport) -> Page:
     lead = f"The pretext: {report.pretext}."
     before, after = report.spoiled_error, report.repaired_error
     if before is not None and after is not None:
-        lead += (
-            f" Held-out patches differ from the images by {number(before)} of the grey range where they were spoiled,"
-        )
-        lead += f" and by {number(after)} after they were repaired."
+        lead += f" Held-out patches differ from the images by {number(before)} of the grey range where they were"
+        lead += f" spoiled, and by {number(after)} after they were repaired."
         entries = ((number(after), "error when repaired", ""), (number(before), "error when spoiled", ""))
         top.insert(0, KeyNumbers(entries))
         if after >= before:

@@ -202,7 +202,12 @@ def repair(
         images = batch.to(device)
         spoiled = pretext.spoil(images, torch_generator(settings.seed, "held out", number))
         repaired = pretext.repaired(network(spoiled.images).float(), images, spoiled)
-        found.append((images.cpu(), spoiled.images.cpu(), repaired.cpu(), spoiled.hidden))
-    hidden = None if found[0][3] is None else torch.cat([each[3].cpu() for each in found if each[3] is not None])
-    parts = (torch.cat(part) for part in zip(*(each[:3] for each in found), strict=True))
-    return Repair(*parts, hidden)
+        hidden = None if spoiled.hidden is None else spoiled.hidden.cpu()
+        found.append(Repair(images.cpu(), spoiled.images.cpu(), repaired.cpu(), hidden))
+    masks = [one.hidden for one in found if one.hidden is not None]
+    return Repair(
+        torch.cat([one.images for one in found]),
+        torch.cat([one.spoiled for one in found]),
+        torch.cat([one.repaired for one in found]),
+        torch.cat(masks) if masks else None,
+    )
