@@ -22,7 +22,14 @@ from anyscope.training import tuning_modes
 from anyscope.training.loop import SupervisedCourse, fit_patches
 from anyscope.training.optimisation import make_optimiser, make_schedule, step_batch
 from anyscope.training.settings import train_settings
-from anyscope.training.tuning_modes import check_tuning, epochs_kept, keeping, level_depths, rate_factors
+from anyscope.training.tuning_modes import (
+    check_tuning,
+    describe_tuning,
+    epochs_kept,
+    keeping,
+    level_depths,
+    rate_factors,
+)
 
 FILTERS = [4, 6, 8]
 TINY = {
@@ -151,6 +158,19 @@ def test_decoder_first_begins_as_frozen_and_ends_with_all(tmp_path):
 @given(epochs=st.integers(2, 50), share=st.floats(0.01, 0.99))
 def test_decoder_first_leaves_epochs_to_both(epochs, share):
     assert 1 <= epochs_kept(tiny(tune="decoder-first", epochs=epochs, decoder_first=share)) <= epochs - 1
+
+
+def test_what_learns_is_said():
+    settings = tiny(tune="decoder-first", decoder_first=0.5, layer_decay=0.5)
+    segmenter = network(settings)
+    total = sum(each.numel() for each in segmenter.parameters())
+    levels = encoder_names(segmenter).levels
+    encoder = sum(each.numel() for name, each in segmenter.named_parameters() if name.startswith(levels))
+    assert describe_tuning(segmenter, settings) == (
+        f"decoder-first: {total - encoder:,} of {total:,} parameters learn for 2 epoch(s), then all; "
+        "learning rates of the encoder from 0.25 to 0.5 times the decoder's"
+    )
+    assert describe_tuning(segmenter, tiny()) == f"full: {total:,} of {total:,} parameters learn"
 
 
 def test_one_epoch_cannot_be_divided():

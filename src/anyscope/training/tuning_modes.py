@@ -78,6 +78,21 @@ def keeping(segmenter: Segmenter, settings: TrainSettings, epoch: int) -> Abstra
     return freeze(segmenter, levels, spare=LORA if settings.tune == "lora" else None)
 
 
+def describe_tuning(segmenter: Segmenter, settings: TrainSettings) -> str:
+    """What learns, in words, with the number of parameters in the first epoch."""
+    with keeping(segmenter, settings, 0):
+        learning = sum(each.numel() for each in segmenter.parameters() if each.requires_grad)
+    total = sum(each.numel() for each in segmenter.parameters())
+    words = f"{settings.tune}: {learning:,} of {total:,} parameters learn"
+    kept = epochs_kept(settings)
+    if 0 < kept < settings.epochs:
+        words += f" for {kept} epoch(s), then all"
+    factors = set(rate_factors(segmenter, settings).values())
+    if factors:
+        words += f"; learning rates of the encoder from {min(factors):.3g} to {max(factors):.3g} times the decoder's"
+    return words
+
+
 def rate_factors(segmenter: Segmenter, settings: TrainSettings) -> dict[nn.Parameter, float]:
     """Factors of the learning rate of the encoder's parameters; all others learn at the rate itself.
 
