@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.grid import train_grid
     from anyscope.workflows.methods import list_methods
     from anyscope.workflows.predict import predict
+    from anyscope.workflows.pretrain import pretrain
     from anyscope.workflows.report import report
     from anyscope.workflows.stress import stress
     from anyscope.workflows.train import train
@@ -37,6 +38,7 @@ _VERBS = {
     "data_check": "data",
     "data_synth": "data",
     "data_strata": "data",
+    "pretrain": "pretrain",
     "train": "train",
     "train_grid": "grid",
     "stress": "stress",
@@ -58,6 +60,7 @@ __all__ = [
     "data_check",
     "data_synth",
     "data_strata",
+    "pretrain",
     "train",
     "train_grid",
     "stress",

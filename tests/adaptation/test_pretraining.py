@@ -3,19 +3,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file
-from skimage.transform import resize
 from torch import nn
 
-from anyscope.adaptation.pretraining import PretextCourse, Pretraining, crappify, pretext_network
+from anyscope.adaptation.pretraining import PretextCourse, Pretraining
 from anyscope.adaptation.supervised import Supervised
 from anyscope.errors import BadInput
-from anyscope.models import InputTransform, SegmenterSpec, build_segmenter
+from anyscope.models import InputTransform, SegmenterSpec
+from anyscope.training.pretext import pretext_network
 from anyscope.training.settings import train_settings
 
 from .stopping import run_and_kill
@@ -29,65 +26,6 @@ def state(module: nn.Module) -> dict[str, torch.Tensor]:
 
 def changed(before: dict[str, torch.Tensor], module: nn.Module) -> set[str]:
     return {key for key, value in module.state_dict().items() if not torch.equal(value, before[key])}
-
-
-def draws(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def test_without_noise_it_is_a_mean_of_four_and_bilinear_back():
-    """Half the size of an even image by bilinear interpolation is the mean of 2 x 2; scikit-image brings it back."""
-    image = np.random.default_rng(0).random((12, 16)).astype(np.float32)
-    coarse = image.reshape(6, 2, 8, 2).mean(axis=(1, 3))
-    expected = resize(coarse, (12, 16), order=1, mode="edge")
-    found = crappify(torch.from_numpy(image)[None, None], 0.0, draws())
-    assert np.allclose(found[0, 0].numpy(), expected, atol=1e-5)
-
-
-def test_noise_has_the_strength_of_a_share_of_the_largest_value():
-    flat = torch.full((1, 1, 400, 400), 0.4)
-    flat[..., 0, 0] = 0.8  # the largest value, at which the noise is cut
-    found = crappify(flat, 0.1, draws())[..., 2:-2, 2:-2]
-    # a mean of four has half the deviation, and bilinear interpolation by two leaves (9 + 1 + 2 * 3) / 16 = 10 / 16
-    # of the deviation along each axis: weights 3/4 and 1/4
-    assert found.std().item() == pytest.approx(0.08 / 2 * (0.75**2 + 0.25**2), rel=0.03)
-    assert found.mean().item() == pytest.approx(0.4, abs=0.002)
-
-
-@given(height=st.integers(2, 17), width=st.integers(2, 17), share=st.floats(0, 1), seed=st.integers(0, 99))
-def test_values_stay_between_zero_and_the_largest(height, width, share, seed):
-    images = torch.rand(2, 1, height, width, generator=draws(seed)) * 0.7
-    found = crappify(images, share, draws(seed), varied=bool(seed % 2))
-    assert found.shape == images.shape
-    assert float(found.min()) >= 0
-    for before, after in zip(images, found, strict=True):
-        assert float(after.max()) <= float(before.max()) + 1e-6
-
-
-def test_varied_strength_is_between_none_and_the_share():
-    flat = torch.full((64, 1, 32, 32), 0.5)
-    flat[..., 0, 0] = 1.0
-    deviations = crappify(flat, 0.2, draws(), varied=True)[..., 4:, 4:].std(dim=(1, 2, 3))
-    whole = crappify(flat, 0.2, draws())[..., 4:, 4:].std(dim=(1, 2, 3))
-    assert float(deviations.min()) < 0.25 * float(whole.mean())
-    assert float(deviations.max()) < 1.3 * float(whole.max())
-    assert float(deviations.max()) > 0.7 * float(whole.mean())
-
-
-def test_the_pretext_network_begins_as_the_segmenter_and_repairs_all_channels():
-    spec = SegmenterSpec(model="unet_simple", arguments={"filters": [4, 8]}, task="semantic", classes=4, neighbours=1)
-    segmenter = build_segmenter(spec, 3)
-    before = state(segmenter)
-    net = pretext_network(segmenter, 0).eval()
-    assert net(torch.rand(1, 3, 20, 20)).shape == (1, 3, 20, 20)
-    assert {key for key, value in net.state_dict().items() if value.shape != before[key].shape} == {
-        "net.head.weight",
-        "net.head.bias",
-    }
-    now = net.state_dict()
-    same = [key for key, value in before.items() if now[key].shape == value.shape and torch.equal(now[key], value)]
-    assert len(same) == len(before) - 2
-    assert not changed(before, segmenter)
 
 
 def test_every_tensor_is_reported_and_the_encoder_is_what_was_learned(make_work):
@@ -138,7 +76,7 @@ def test_the_encoder_can_be_left_free(make_work):
 
 
 def test_both_domains_are_repaired_half_and_half(work):
-    course = PretextCourse(QUICK, work, pretext_network(work.segmenter, 0))
+    course = PretextCourse(QUICK, work, pretext_network(work.segmenter, "crappify", 0))
     flags = [bool(course._patches[number]["of_target"]) for number in range(60)]
     assert 15 < sum(flags) < 45
 
@@ -147,7 +85,7 @@ def test_each_domain_is_shown_as_it_will_be(make_work):
     work = make_work()
     spec = work.segmenter.spec
     work.segmenter.spec = spec.model_copy(update={"input": InputTransform(levels=((1.0, 0.0),))})
-    course = PretextCourse(QUICK, work, pretext_network(work.segmenter, 0))
+    course = PretextCourse(QUICK, work, pretext_network(work.segmenter, "crappify", 0))
     images = torch.full((2, 1, 4, 4), 0.25)
     seen = course._seen(images, torch.tensor([False, True]))
     assert torch.allclose(seen[0], torch.tensor(0.25))

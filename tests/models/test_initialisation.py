@@ -127,3 +127,23 @@ def test_files_that_hold_no_weights(name, write, words, target, tmp_path, capsys
         initialise(target, tmp_path / name)
     assert "\n" not in str(caught.value)
     assert "code was run" not in capsys.readouterr().out
+
+
+def test_what_was_pre_trained_says_on_what(spec_of, target, tmp_path):
+    """Weights of a pretext with another number of outputs: all but the last layer are taken over."""
+    spec = spec_of(
+        "unet_simple", channels=1, pretext="masked", weights="unet_simple, pre-trained on em (masked, 9 steps)"
+    )
+    source = build_segmenter(spec, seed=1)
+    source.spec = spec
+    save_segmenter(source, tmp_path / "pre" / "segmenter")
+    report = initialise(target, tmp_path / "pre")
+    assert equal(source, target)
+    assert (
+        "tensors from pre (unet_simple, pre-trained on em (masked, 9 steps)), before that random" in target.spec.weights
+    )
+    assert target.spec.pretext is None
+    several = build_segmenter(spec_of("unet_simple", heads=("mask", "boundary", "distance")), seed=2)
+    report = initialise(several, tmp_path / "pre")
+    assert [name for name, _, _ in report.other_shape] == ["net.head.weight", "net.head.bias"]
+    assert len(report.loaded) == len(several.state_dict()) - 2

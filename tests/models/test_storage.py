@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from anyscope.errors import BadInput, EnvironmentFault
 from anyscope.models import MODELS, DecoderSpec, Segmenter, build_segmenter, load_segmenter, save_segmenter
-from anyscope.models.storage import SPEC_FILE, WEIGHTS_FILE
+from anyscope.models.storage import SPEC_FILE, WEIGHTS_FILE, read_spec
 from anyscope.running.documents import dump_document, read_document
 
 
@@ -195,3 +195,16 @@ def test_paths_that_hold_no_segmenter(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="not a folder"):
         load_segmenter(tmp_path / "file")
+
+
+def test_what_was_only_pre_trained_is_loaded_where_it_is_asked_for(spec_of, tmp_path):
+    spec = spec_of("unet_simple", channels=3, neighbours=1, pretext="masked")
+    saved = build_segmenter(spec, 0)
+    assert saved.spec.out_channels == spec.in_channels == 9
+    save_segmenter(saved, tmp_path / "pre")
+    for read in (load_segmenter, read_spec):
+        with pytest.raises(BadInput, match=r"only pre-trained \(masked\).*train --init"):
+            read(tmp_path / "pre")
+    assert read_spec(tmp_path / "pre", pretrained=True) == saved.spec
+    loaded = load_segmenter(tmp_path / "pre", pretrained=True)
+    assert loaded(torch.rand(1, 9, 16, 16)).shape == (1, 9, 16, 16)

@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch.utils.data import Dataset
 
 from anyscope.adaptation.descent import Descent, Rates
 from anyscope.adaptation.step import Stage, Step
 from anyscope.adaptation.work import Work, on_device
-from anyscope.models import MODELS, InputTransform, Segmenter, SegmenterSpec
+from anyscope.models import Segmenter, SegmenterSpec
 from anyscope.models.encoders import check_encoder, encoder_names
 from anyscope.models.initialisation import InitialisationReport, initialise
 from anyscope.running.atomic import write_text
-from anyscope.seeding import derive_seed, torch_generator
+from anyscope.seeding import torch_generator
 from anyscope.training.batches import Batch, MixedPatches
 from anyscope.training.checkpoint import save_weights
 from anyscope.training.course import Course, Losses, Stateful, Values, follow
+from anyscope.training.pretext import Crappify, pretext_network
 
 WEIGHTS_FILE, FINDINGS_FILE = "pretext.safetensors", "findings.json"
 Count = Annotated[int, Field(ge=1)]
@@ -32,7 +32,7 @@ class Pretraining(Step):
     """The network learns to repair images of both domains; its weights then start the supervised training.
 
     The pretext: Gaussian noise is added, grey levels are cut to those there were, and the image is made half as large
-    and as large again (:func:`crappify`); the clean image is wanted, by MSE, with Adam and the one-cycle schedule. It
+    and as large again (:class:`Crappify`); the clean image is wanted, by MSE, with Adam and the one-cycle schedule. It
     is learned by the network itself, with as many sigmoid outputs as the image has channels. Then every tensor that
     fits is taken over, which is reported in ``findings.json`` tensor by tensor, and the encoder down to the bottleneck
     is kept fixed in the training on labels that follows; the bottleneck is trained with the decoder.
@@ -85,7 +85,7 @@ class Pretraining(Step):
 
     def run(self, work: Work) -> Work:
         """See :class:`~anyscope.adaptation.step.Step`."""
-        pretext = on_device(pretext_network(work.segmenter, work.seed("pretext")), work.device)
+        pretext = on_device(pretext_network(work.segmenter, Crappify.name, work.seed("pretext")), work.device)
         follow(
             PretextCourse(self, work, pretext),
             work.run,
@@ -114,56 +114,6 @@ def _findings(report: InitialisationReport, levels: tuple[str, ...], frozen: boo
     }
 
 
-def pretext_network(segmenter: Segmenter, seed: int) -> Segmenter:
-    """The segmenter's network with one output for each channel of its images, starting from the segmenter's weights.
-
-    It has no input transform: it is shown what the segmenter makes of images. Tensors that do not fit, those of the
-    last layer where numbers of channels differ, start at random.
-
-    Args:
-        segmenter: Left as it is.
-        seed: Seed of the random weights. Global generators stay as they were.
-    """
-    spec = segmenter.spec
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive_seed(seed, "weights"))
-        net = MODELS[spec.model].build(spec.in_channels, spec.in_channels, **spec.arguments)
-    plain = spec.model_copy(update={"input": InputTransform()})
-    pretext = Segmenter(plain, net, segmenter.mean.flatten().tolist(), segmenter.std.flatten().tolist())
-    own = pretext.state_dict()
-    start = segmenter.state_dict()
-    fitting = {key: start[key] for key, value in own.items() if start[key].shape == value.shape}
-    pretext.load_state_dict(fitting, strict=False)
-    return pretext
-
-
-def crappify(images: torch.Tensor, share: float, generator: torch.Generator, *, varied: bool = False) -> torch.Tensor:
-    """Images with noise, and with the detail that is left when they are made half as large and as large again.
-
-    Gaussian noise of standard deviation ``share`` times the largest value of each image is added, and values are cut to
-    0 and that largest value; then bilinear interpolation to half the rows and columns and back.
-
-    Args:
-        images: [B, C, H, W] in 0..1, at least 2 x 2 pixels.
-        share: Strength of the noise, 0..1.
-        generator: Of all draws, on the CPU, so that they are the same on every device.
-        varied: Draw the strength of each image uniformly between 0 and ``share``.
-
-    Source: Franco-Barranco et al., CMPB 222:106949, 2022, authors' code; the word is from Fang et al., Deep
-    learning-based point-scanning super-resolution imaging, Nature Methods 18, 2021.
-    """
-    largest = images.amax(dim=(1, 2, 3), keepdim=True)
-    draws = torch.randn(images.shape, generator=generator)
-    strength = torch.full((len(images), 1, 1, 1), share)
-    if varied:
-        strength = strength * torch.rand(strength.shape, generator=generator)
-    noisy = images + largest * (strength * draws).to(images)
-    noisy = torch.minimum(noisy.clamp(min=0), largest)
-    size = images.shape[-2:]
-    coarse = F.interpolate(noisy, (size[0] // 2, size[1] // 2), mode="bilinear", align_corners=False)
-    return F.interpolate(coarse, size, mode="bilinear", align_corners=False)
-
-
 @dataclass(frozen=True)
 class ImagesAlone(Dataset[Batch]):
     """Patches without what else is known of them, but for the domain: ``images`` and ``of_target`` [B]."""
@@ -187,6 +137,7 @@ class PretextCourse(Course):
 
     def __init__(self, step: Pretraining, work: Work, net: Segmenter) -> None:
         self._step, self._work, self._net = step, work, net
+        self._pretext = Crappify(step.noise, step.varied)
         rates = Rates("adam", step.learning_rate, "onecycle", clip_norm=work.settings.clip_norm)
         self._descent = Descent(net.parameters(), rates, step.epochs * step.steps_per_epoch)
         both = (
@@ -209,8 +160,8 @@ class PretextCourse(Course):
         batch = self._work.batch(self._patches, number, self._step.batch)
         clean = self._seen(batch["images"], batch["of_target"])
         draws = torch_generator(self._work.seed("crappify"), number)
-        spoiled = crappify(clean, self._step.noise, draws, varied=self._step.varied)
-        loss = F.mse_loss(self._net(spoiled).sigmoid(), clean)
+        spoiled = self._pretext.spoil(clean, draws)
+        loss = self._pretext.loss(self._net(spoiled.images), clean, spoiled)
         self._descent.step(loss)
         return {"loss": loss.detach()}
 

@@ -1,4 +1,4 @@
-"""Verbs that work: demo, train, predict, evaluate, report."""
+"""Verbs that work: demo, pretrain, train, predict, evaluate, report."""
 
 from __future__ import annotations
 
@@ -63,6 +63,50 @@ def demo(
 
 
 @app.command()
+def pretrain(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            "--data",
+            help="A dataset folder, a folder of images, an image. Repeatable. No labels are opened.",
+            show_default=False,
+        ),
+    ],
+    out: Out,
+    model: Annotated[str | None, typer.Option(help="A name of 'anyscope models'.")] = None,
+    pretext: Annotated[str, typer.Option(help="masked: fill in hidden pieces; crappify: repair noise.")] = "masked",
+    profile: Annotated[str, typer.Option(help="fast, standard or best.")] = "fast",
+    init: Annotated[Path | None, typer.Option(help="A run, or a file of weights, to start from.")] = None,
+    changes: Set = None,
+    device: Device = "auto",
+    axes: Axes = None,
+    voxel_size: Voxel = None,
+    channel: Channel = None,
+    value_range: Range = None,
+    resume: Resume = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Let a network learn from images without labels, for train --init.
+
+    Of datasets it sees the training images alone, unless --set images=all.
+    """
+    from anyscope.training.pretraining import pretrain_settings
+    from anyscope.workflows.pretrain import pretrain as run_pretrain
+
+    given: dict[str, Any] = {"pretext": pretext, **parse_overrides(changes or [])}
+    given |= {} if model is None else {"model": model}
+    given |= {} if value_range is None else {"intensity": value_range}
+    settings, read = pretrain_settings(profile, **given), read_options(axes, voxel_size, channel)
+    result = run_pretrain(data, out, settings=settings, init=init, device=device, read=read, resume=resume, force=force)
+    if as_json:
+        print_json(asdict(result))
+        return
+    print(f"error of held-out patches: {result.repaired_error:.4f} repaired, {result.spoiled_error:.4f} spoiled")
+    print(f"weights, for train --init: {result.run}\nreport: {result.report}")
+
+
+@app.command()
 def train(
     data: Annotated[
         list[Path], typer.Option("--data", help="Dataset folder. Repeatable, for a grid of runs.", show_default=False)
@@ -89,7 +133,8 @@ def train(
 ) -> None:
     """Train a network, score it on the test images, report.
 
-    Several datasets, models or seeds make a grid of runs.
+    Several datasets, models or seeds make a grid of runs. A network that was trained before (--init) can keep its
+    encoder: --set tune=frozen, decoder-first or lora; --set layer_decay=0.75 lets it learn more slowly.
     """
     from anyscope.options import split_models
     from anyscope.training.settings import train_settings

@@ -84,7 +84,7 @@ def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> Initialisatio
         BadInput: The file cannot be read, or no tensor fits.
     """
     path = Path(path)
-    found = _read(path)
+    found, history = _read(path)
     own = segmenter.state_dict()
     by_bare_key = {_bare(key): key for key in own}
     taken: dict[str, torch.Tensor] = {}
@@ -107,7 +107,7 @@ def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> Initialisatio
             "choose weights of the same model and arguments",
         )
     segmenter.load_state_dict(taken, strict=False)
-    origin = f"{len(taken)} of {len(own)} tensors from {path.name}, before that {segmenter.spec.weights}"
+    origin = f"{len(taken)} of {len(own)} tensors from {path.name}{history}, before that {segmenter.spec.weights}"
     segmenter.spec = segmenter.spec.model_copy(update={"weights": origin})
     missing = tuple(name for name in own if name not in seen)
     return InitialisationReport(path, tuple(taken), missing, tuple(unexpected), tuple(other_shape))
@@ -126,9 +126,15 @@ def _bare(key: str) -> str:
     return key
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """The tensors at a path, and what they were pre-trained on in brackets, where that is all they were."""
     if path.is_dir():
-        return dict(load_segmenter(path).state_dict())
+        source = load_segmenter(path, pretrained=True)
+        return dict(source.state_dict()), "" if source.spec.pretext is None else f" ({source.spec.weights})"
+    return _read_file(path), ""
+
+
+def _read_file(path: Path) -> dict[str, torch.Tensor]:
     if not path.exists():
         raise BadInput(path, "does not exist", "a run, a segmenter, a .safetensors file or a torch checkpoint")
     if path.suffix == ".safetensors":

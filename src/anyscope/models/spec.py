@@ -108,6 +108,8 @@ class SegmenterSpec(BaseModel):
         input: What is done to images before the network sees them.
         decoder: How maps become labels; None for the default of the task.
         alternatives: Other decoders that were tuned for these weights, for whoever wants to compare.
+        pretext: Of a network that has only been pre-trained, the pretext it learned: its output then is the image it
+            repairs, one channel for each channel in, and not the heads. None for everything that segments.
         weights: Where the weights come from, in words.
         provenance: How it was trained, as plain data.
 
@@ -131,6 +133,7 @@ class SegmenterSpec(BaseModel):
     input: InputTransform = InputTransform()
     decoder: DecoderSpec | None = None
     alternatives: tuple[DecoderSpec, ...] = ()
+    pretext: str | None = None
     weights: str = "random"
     provenance: PlainData = {}
 
@@ -162,8 +165,8 @@ class SegmenterSpec(BaseModel):
 
     @property
     def out_channels(self) -> int:
-        """Channels of the logits, summed over the heads."""
-        return self.layout.channels
+        """Channels of the output: those of the logits, summed over the heads, or of the image that is repaired."""
+        return self.layout.channels if self.pretext is None else self.in_channels
 
     @property
     def pixels(self) -> str:

@@ -49,15 +49,49 @@ def weights_hash(path: str | PathLike[str]) -> str | None:
     return claimed if isinstance(claimed, str) else None
 
 
-def load_segmenter(path: str | PathLike[str], device: str | torch.device = "cpu") -> Segmenter:
+def read_spec(path: str | PathLike[str], *, pretrained: bool = False) -> SegmenterSpec:
+    """The spec of a segmenter; its weights are not looked at.
+
+    Args:
+        path: Its folder, or the folder of a run that holds one in ``segmenter/``.
+        pretrained: Also that of a network that has only been pre-trained.
+
+    Raises:
+        BadInput: There is none, it does not fit, or it has only been pre-trained.
+    """
+    file = find_segmenter(path) / SPEC_FILE
+    document = read_document(file, "a spec written by anyscope")
+    if isinstance(document, dict):
+        document.pop(_HASH, None)
+    spec = SegmenterSpec.from_document(document, file)
+    if not pretrained:
+        _refuse_pretrained(spec, path)
+    return spec
+
+
+def _refuse_pretrained(spec: SegmenterSpec, path: str | PathLike[str]) -> None:
+    if spec.pretext is not None:
+        raise BadInput(
+            path,
+            f"was only pre-trained ({spec.pretext}), it has learned from no labels yet",
+            "a segmenter",
+            "train it first: anyscope train --init",
+        )
+
+
+def load_segmenter(
+    path: str | PathLike[str], device: str | torch.device = "cpu", *, pretrained: bool = False
+) -> Segmenter:
     """Load a segmenter, in evaluation mode.
 
     Args:
         path: Its folder, or the folder of a run that holds one in ``segmenter/``.
         device: Where to put it.
+        pretrained: Also load a network that has only been pre-trained, which segments nothing.
 
     Raises:
-        BadInput: Files are missing, damaged, changed after they were written, of a newer version, or do not fit.
+        BadInput: Files are missing, damaged, changed after they were written, of a newer version, or do not fit; or it
+            has only been pre-trained.
     """
     folder = find_segmenter(path)
     document = read_document(folder / SPEC_FILE, "a spec written by anyscope")
@@ -66,6 +100,8 @@ def load_segmenter(path: str | PathLike[str], device: str | torch.device = "cpu"
         raise BadInput(folder, f"holds no {WEIGHTS_FILE}", "a folder that was written by anyscope train")
     claimed = document.pop(_HASH, None) if isinstance(document, dict) else None
     spec = SegmenterSpec.from_document(document, folder / SPEC_FILE)
+    if not pretrained:
+        _refuse_pretrained(spec, path)
     if not isinstance(claimed, str):
         raise BadInput(folder / SPEC_FILE, f"key {_HASH!r} is missing", f"the SHA-256 of {WEIGHTS_FILE}")
     with explain_os_errors(weights):

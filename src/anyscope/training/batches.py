@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from anyscope.contracts import HeadLayout
+from anyscope.contracts import HeadLayout, Task
 from anyscope.datasets import LabelledImages, UnlabelledImages
 from anyscope.datasets.patches import Patch, PatchSampler
 from anyscope.datasets.planes import PlaneReader, Restyle
 from anyscope.instances import targets
 from anyscope.seeding import derive_seed, generator
 from anyscope.training.augmentation import augment, margin_px
-from anyscope.training.settings import AugmentationSettings, TrainSettings
+from anyscope.training.settings import AugmentationSettings, LearnSettings, TrainSettings
 
 Batch = dict[str, torch.Tensor]
 """``images`` [B, C, H, W] in 0..1, ``targets`` [B, T, H, W] (NaN where not known), ``valid`` [B, H, W]."""
@@ -127,14 +127,14 @@ def labelled_patches(
         restyle_plane: See :class:`~anyscope.datasets.planes.PlaneReader`.
         restyle_patch: See :class:`PatchDataset`.
     """
-    sampler = _sampler(part, settings, augmentation, stream, zoom, restyle_plane)
+    sampler = _sampler(part, settings, augmentation, stream, zoom, settings.task, settings.foreground, restyle_plane)
     sampler = replace(sampler, label_neighbours=_label_neighbours(sampler.planes, layout, settings.dimensions))
     return PatchDataset(sampler, settings.patch_px, layout, augmentation, settings.dimensions, restyle_patch)
 
 
 def image_patches(
     part: UnlabelledImages,
-    settings: TrainSettings,
+    settings: LearnSettings,
     augmentation: AugmentationSettings,
     stream: str,
     *,
@@ -146,18 +146,18 @@ def image_patches(
 
 def _sampler(
     part: LabelledImages | UnlabelledImages,
-    settings: TrainSettings,
+    settings: LearnSettings,
     augmentation: AugmentationSettings,
     stream: str,
     zoom: float | None,
+    task: Task = "semantic",
+    foreground: float = 0.0,
     restyle: Restyle | None = None,
 ) -> PatchSampler:
     zoom = settings.zoom if zoom is None else zoom
-    planes = PlaneReader(
-        part.regions, settings.task, settings.intensity, settings.pixel_size_nm, zoom=zoom, restyle=restyle
-    )
+    planes = PlaneReader(part.regions, task, settings.intensity, settings.pixel_size_nm, zoom=zoom, restyle=restyle)
     cut = settings.patch_px + 2 * margin_px(settings.patch_px, augmentation)
-    return PatchSampler(planes, cut, settings.neighbours, settings.foreground, derive_seed(settings.seed, stream))
+    return PatchSampler(planes, cut, settings.neighbours, foreground, derive_seed(settings.seed, stream))
 
 
 def _label_neighbours(planes: PlaneReader, layout: HeadLayout, dimensions: int) -> int:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from torch import nn
 from torch.utils.data import Dataset
 
 from anyscope.contracts import HeadLayout
@@ -21,16 +20,14 @@ from anyscope.models import Segmenter
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.batches import Batch, epoch_loader, labelled_patches
 from anyscope.training.checkpoint import State, save_weights
-from anyscope.training.course import Course, Losses, Stateful, Values, follow
+from anyscope.training.course import Stateful, Values, follow
+from anyscope.training.network_course import QUIET, NetworkCourse, accelerated
 from anyscope.training.objective import Objective
-from anyscope.training.optimisation import make_average, make_optimiser, make_schedule, step_batch, step_epoch
-from anyscope.training.settings import AugmentationSettings, TrainSettings
+from anyscope.training.settings import TrainSettings
+from anyscope.training.tuning_modes import check_tuning, keeping, rate_factors
 from anyscope.training.validation import Validation
 
 _VALIDATION_BATCHES = 4
-_QUIET = AugmentationSettings(
-    flips=False, angle_degrees=0, scale=1, elastic_px=0, contrast=0, brightness=0, gamma=1, noise=0, blur_px=0
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Fit:
     best_score: float | None
 
 
-class SupervisedCourse(Course):
+class SupervisedCourse(NetworkCourse):
     """A segmenter that learns from labels, judged on the validation part after every epoch."""
 
     def __init__(
@@ -53,75 +50,46 @@ class SupervisedCourse(Course):
         best: Path,
         validation: LabelledImages | None,
     ) -> None:
-        self._accelerator, self._dataset, self._settings, self._best_file = accelerator, dataset, settings, best
+        super().__init__(
+            accelerator,
+            segmenter,
+            dataset,
+            settings,
+            lambda epoch: keeping(segmenter, settings, epoch),
+            rate_factors(segmenter, settings),
+        )
+        self._best_file = best
         self._objective = Objective.of(settings, segmenter.spec.layout)
-        optimiser = make_optimiser(segmenter.parameters(), settings)
-        self._model, self._optimiser = accelerator.prepare(segmenter, optimiser)
-        self._segmenter = segmenter
-        self._average = make_average(segmenter, settings.ema)
-        self._schedule = make_schedule(optimiser, settings)
         self.best = Best()
         self._judged = None if validation is None else Validation.read(validation, segmenter.spec, settings)
         self._fixed: list[Batch] = []
         if validation is not None:
             self._fixed = _fixed_batches(validation, settings, segmenter.spec.layout, accelerator.device)
-        self._batches: Iterator[Batch] = iter(())
 
     @property
     def parts(self) -> Mapping[str, Stateful]:
         """Weights, their average, the optimiser, the schedule and the best epoch."""
-        parts: dict[str, Stateful | None] = {
-            "model": self._segmenter,
-            "average": self._average,
-            "optimiser": self._optimiser,
-            "schedule": self._schedule,
-            "best": self.best,
-        }
-        return {name: part for name, part in parts.items() if part is not None}
+        return {**super().parts, "best": self.best}
 
-    @property
-    def weights(self) -> Segmenter:
-        """The segmenter as it is validated and saved: the average where there is one."""
-        return self._segmenter if self._average is None else cast(Segmenter, self._average.module)
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Prepare the batches of the epoch."""
-        self._model.train()
-        settings = self._settings
-        loader = epoch_loader(self._dataset, epoch, settings.steps_per_epoch, settings.batch, settings.workers)
-        self._batches = iter(self._accelerator.prepare(loader))
-
-    def step(self, number: int) -> Losses:  # noqa: ARG002  (the batches of an epoch are numbered)
-        """One batch."""
-        accelerator = self._accelerator
-        batch = next(self._batches)
-        with accelerator.autocast():
-            loss = self._objective(self._model, batch, auxiliary=self._segmenter.is_guided)
-        accelerator.backward(loss)
-        if self._settings.clip_norm > 0:
-            accelerator.clip_grad_norm_(self._model.parameters(), self._settings.clip_norm)
-        self._optimiser.step()
-        step_batch(self._schedule)
-        self._optimiser.zero_grad(set_to_none=True)
-        if self._average is not None:
-            self._average.update_parameters(self._segmenter)
-        return {"loss": accelerator.reduce(loss.detach(), reduction="mean")}
+    def loss(self, model: nn.Module, batch: Batch, number: int) -> torch.Tensor:  # noqa: ARG002  (batches are numbered)
+        """The objective."""
+        return self._objective(model, batch, auxiliary=self._segmenter.is_guided)
 
     def end_epoch(self, epoch: int, means: Values) -> Values:
         """Validate, and keep the weights where they are the best so far."""
         weights = self.weights
-        values = {"learning_rate": float(self._optimiser.param_groups[0]["lr"])}
+        values = {"learning_rate": self.learning_rate}
         score = rating = float(epoch)
         if self._judged is not None:
             values["val_loss"] = self._judged.loss(weights, self._fixed, self._objective)
-            scores = self._judged.scores(weights, InferenceSettings(device=str(self._accelerator.device)))
+            scores = self._judged.scores(weights, InferenceSettings(device=str(self.accelerator.device)))
             values |= {f"val_{name}": value for name, value in scores.items()}
             protocol = self._judged.while_training
             score, rating = scores[protocol.headline], protocol.rating(scores)
-        step_epoch(self._schedule, values.get("val_loss", means["loss"]))
+        self.step_epoch(values.get("val_loss", means["loss"]))
         if rating > self.best.rating or not self._best_file.is_file():
             self.best.epoch, self.best.score, self.best.rating = epoch, score, rating
-            if self._accelerator.is_main_process:
+            if self.accelerator.is_main_process:
                 save_weights(weights, self._best_file)
         return values
 
@@ -190,35 +158,34 @@ def fit_patches(
         dataset: The training patches.
         keep: Given the weights after each epoch, counted from 1.
     """
-    precision = "no" if settings.precision == "fp32" else settings.precision
-    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, split_batches=True)
-    try:
+    check_tuning(segmenter, settings)
+    with accelerated(settings, cpu=cpu) as accelerator:
         # Convolutions are a quarter to a half faster with the channels innermost, on CPUs as with tensor cores.
         segmenter.to(memory_format=torch.channels_last)
         best = run.path / "checkpoints" / "best.safetensors"
         course = SupervisedCourse(accelerator, segmenter, dataset, settings, best, validation)
-        follow(
-            course,
-            run,
-            epochs=settings.epochs,
-            steps=settings.steps_per_epoch,
-            seed=settings.seed,
-            device=accelerator.device,
-            main=accelerator.is_main_process,
-            after_epoch=None if keep is None else lambda epoch: keep(epoch, course.weights),
-        )
+        try:
+            follow(
+                course,
+                run,
+                epochs=settings.epochs,
+                steps=settings.steps_per_epoch,
+                seed=settings.seed,
+                device=accelerator.device,
+                main=accelerator.is_main_process,
+                after_epoch=None if keep is None else lambda epoch: keep(epoch, course.weights),
+            )
+        finally:
+            course.release()
         accelerator.wait_for_everyone()
         segmenter.load_state_dict(load_file(best))
         segmenter.to("cpu").eval()
         return Fit(course.best.epoch, None if validation is None else course.best.score)
-    finally:
-        accelerator.free_memory()
-        AcceleratorState._reset_state(reset_partial_state=accelerator.num_processes == 1)
 
 
 def _fixed_batches(
     validation: LabelledImages, settings: TrainSettings, layout: HeadLayout, device: torch.device
 ) -> list[Batch]:
-    dataset = labelled_patches(validation, settings, _QUIET, layout, "validation")
+    dataset = labelled_patches(validation, settings, QUIET, layout, "validation")
     loader = epoch_loader(dataset, 0, _VALIDATION_BATCHES, settings.batch, workers=0)
     return [{key: value.to(device) for key, value in batch.items()} for batch in loader]

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from anyscope.training.settings import TrainSettings
+from anyscope.training.settings import LearnSettings
 
 Schedule = torch.optim.lr_scheduler.LRScheduler
 
 
-def make_optimiser(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
-    """The optimiser that the settings name."""
+def make_optimiser(
+    parameters: Iterable[nn.Parameter], settings: LearnSettings, factors: Mapping[nn.Parameter, float] | None = None
+) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, over the parameters that want a gradient now.
+
+    Args:
+        parameters: The parameters.
+        settings: Optimiser, learning rate, weight decay.
+        factors: Factors of the learning rate of some parameters, 1 for others. Those with the same factor become one
+            group, the fastest first.
+    """
     rate, decay = settings.learning_rate, settings.weight_decay
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.requires_grad:
+            groups.setdefault((factors or {}).get(parameter, 1.0), []).append(parameter)
+    trained = [{"params": groups[factor], "lr": rate * factor} for factor in sorted(groups, reverse=True)]
     if settings.optimiser == "sgd":
         return torch.optim.SGD(trained, lr=rate, momentum=0.9, weight_decay=decay)
     if settings.optimiser == "adam":
@@ -25,8 +38,10 @@ def make_optimiser(parameters: Iterable[nn.Parameter], settings: TrainSettings) 
     return torch.optim.AdamW(trained, lr=rate, weight_decay=decay)
 
 
-def make_schedule(optimiser: torch.optim.Optimizer, settings: TrainSettings) -> Schedule | None:
+def make_schedule(optimiser: torch.optim.Optimizer, settings: LearnSettings) -> Schedule | None:
     """The schedule; one-cycle steps after each optimiser step, plateau after each epoch (see :func:`step_epoch`).
+
+    Every group of parameters has its own largest rate, the one that it has in the optimiser.
 
     One-cycle: 30 % warm-up from lr/25, then a cosine down to lr/25e4 (Smith & Topin 2018; the values of
     Franco-Barranco et al. 2022).
@@ -34,7 +49,12 @@ def make_schedule(optimiser: torch.optim.Optimizer, settings: TrainSettings) -> 
     if settings.schedule == "onecycle":
         total = settings.epochs * settings.steps_per_epoch
         return torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.learning_rate, total_steps=total, pct_start=0.3, div_factor=25, final_div_factor=1e4
+            optimiser,
+            [group["lr"] for group in optimiser.param_groups],
+            total_steps=total,
+            pct_start=0.3,
+            div_factor=25,
+            final_div_factor=1e4,
         )
     if settings.schedule == "plateau":
         return torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=5)
@@ -71,20 +91,29 @@ def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
 
 
 @contextmanager
-def freeze(module: nn.Module, prefixes: Sequence[str]) -> Iterator[None]:
+def freeze(module: nn.Module, prefixes: Sequence[str], spare: str | None = None) -> Iterator[None]:
     """Leave parameters whose names begin so as they are, inside the block.
 
     Their layers of batch normalisation use their running statistics, as in evaluation, and leave them as they are too.
+
+    Args:
+        module: The network.
+        prefixes: Beginnings of names.
+        spare: Parameters whose names contain this learn all the same.
 
     Raises:
         ValueError: No parameter begins with one of the prefixes.
     """
     chosen = []
     for prefix in prefixes:
-        found = [parameter for name, parameter in module.named_parameters() if name.startswith(prefix)]
+        found = {name: parameter for name, parameter in module.named_parameters() if name.startswith(prefix)}
         if not found:
             raise ValueError(f"no parameter of {type(module).__name__} begins with {prefix!r}")
-        chosen += [parameter for parameter in found if parameter.requires_grad]
+        chosen += [
+            parameter
+            for name, parameter in found.items()
+            if parameter.requires_grad and (spare is None or spare not in name)
+        ]
     for parameter in chosen:
         parameter.requires_grad_(False)
     hooks = [

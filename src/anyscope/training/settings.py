@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,6 +19,7 @@ AFFINITY_OFFSETS: tuple[Offset, ...] = (
 )  # fmt: skip
 """Two to the neighbours, which join, and six long ones, which part: a selection of those of Wolf et al. (ECCV 2018)."""
 AFFINITY_OFFSETS_IN_DEPTH: tuple[Offset, ...] = ((-1, 0, 0), (-2, 0, 0))
+Tune = Literal["full", "frozen", "decoder-first", "lora"]
 
 
 class _Settings(BaseModel):
@@ -60,12 +61,68 @@ class AugmentationSettings(AppearanceSettings):
     elastic_px: float = Field(2.0, ge=0, le=50)
 
 
-class TrainSettings(_Settings):
-    """Everything that decides what a training run does, apart from the data.
+class LearnSettings(_Settings):
+    """What supervised training and pre-training have in common: network, patches, optimiser.
 
     Args:
         model: A name of the zoo; see ``anyscope models``.
         arguments: Arguments of that model.
+        weights: ``random``, or ``imagenet`` where the model has such weights and the hub can be reached.
+        intensity: How pixel values become 0..1; see :class:`anyscope.images.Intensity`.
+        pixel_size_nm: Working pixel size, to which images of known pixel size are resampled; None for native pixels.
+        zoom: Working pixels for each nominal one; for images of unknown pixel size, for each of their own.
+        neighbours: Slices on both sides of the one to segment that the network sees as channels.
+        patch_px: Edge of a training patch in working pixels.
+        batch: Patches in a step, over all processes.
+        epochs: Number of epochs; a validation, a record and a checkpoint after each.
+        steps_per_epoch: Optimiser steps in an epoch.
+        optimiser: ``adamw``, ``adam`` or ``sgd`` (with momentum .9).
+        learning_rate: Largest learning rate.
+        weight_decay: Weight decay.
+        schedule: ``onecycle`` (30 % warm-up, cosine to almost 0), ``plateau`` (halved after 5 epochs without a better
+            validation loss) or ``constant``.
+        clip_norm: Largest norm of the gradient; 0 for no limit.
+        ema: Decay of the moving average of the weights, which is what is validated and saved; 0 for none.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        workers: Processes that prepare batches; 0 prepares them in the training process.
+        augmentation: See :class:`AugmentationSettings`.
+        seed: Seed of everything random.
+    """
+
+    model: str = "unet_small"
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    weights: Literal["random", "imagenet"] = "random"
+    intensity: Intensity = Intensity()
+    pixel_size_nm: float | None = Field(None, gt=0)
+    zoom: float = Field(1.0, ge=0.1, le=10)
+    neighbours: int = Field(0, ge=0, le=16)
+    patch_px: int = Field(192, ge=16, le=4096)
+    batch: int = Field(4, ge=1)
+    epochs: int = Field(15, ge=1)
+    steps_per_epoch: int = Field(50, ge=1)
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["onecycle", "plateau", "constant"] = "onecycle"
+    clip_norm: float = Field(1.0, ge=0)
+    ema: float = Field(0.98, ge=0, lt=1)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    workers: int = Field(0, ge=0)
+    augmentation: AugmentationSettings = AugmentationSettings()
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parsed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("intensity"), str):
+            return {**data, "intensity": Intensity.parse(data["intensity"])}
+        return data
+
+
+class TrainSettings(LearnSettings):
+    """Everything that decides what a training run does, apart from the data.
+
+    Args:
         task: ``semantic`` for masks and classes, ``instances`` for objects.
         heads: Maps the network predicts; by default ``mask`` for semantic, ``mask, boundary, distance`` for instances.
         offsets: Of the head ``affinities``, (z, y, x) in slices and working pixels; by default
@@ -77,33 +134,20 @@ class TrainSettings(_Settings):
             ``objects: 3d``), ``none``, or a name.
         protocol: Scores by which epochs, decoders and linkers are chosen, and the test part is scored; by default that
             of the task.
-        weights: ``random``, or ``imagenet`` where the model has such weights and the hub can be reached.
-        intensity: How pixel values become 0..1; see :class:`anyscope.images.Intensity`.
-        pixel_size_nm: Working pixel size, to which images of known pixel size are resampled; None for native pixels.
-        zoom: Working pixels for each nominal one; for images of unknown pixel size, for each of their own.
-        neighbours: Slices on both sides of the one to segment that the network sees as channels.
-        patch_px: Edge of a training patch in working pixels.
-        batch: Patches in a step, over all processes.
-        epochs: Number of epochs; a validation, a record and a checkpoint after each.
-        steps_per_epoch: Optimiser steps in an epoch.
         foreground: Share of patches laid around foreground of the training labels.
-        optimiser: ``adamw``, ``adam`` or ``sgd`` (with momentum .9).
-        learning_rate: Largest learning rate.
-        weight_decay: Weight decay.
-        schedule: ``onecycle`` (30 % warm-up, cosine to almost 0), ``plateau`` (halved after 5 epochs without a better
-            validation loss) or ``constant``.
-        clip_norm: Largest norm of the gradient; 0 for no limit.
-        ema: Decay of the moving average of the weights, which is what is validated and saved; 0 for none.
         losses: Loss of each head, as a sum such as ``bce+0.5*dice``.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
-        workers: Processes that prepare batches; 0 prepares them in the training process.
         validation_planes: Most planes of the validation part that are predicted after an epoch.
-        augmentation: See :class:`AugmentationSettings`.
-        seed: Seed of everything random.
+        tune: Which weights learn; see :mod:`anyscope.training.tuning_modes`. ``full``: all. ``frozen``: all but those
+            of the encoder. ``decoder-first``: the same for the first epochs, then all. ``lora``: the decoder, and of
+            the encoder only the low-rank additions that a network has where its argument ``lora_rank`` is given.
+        decoder_first: Share of the epochs that ``decoder-first`` leaves the encoder as it is, above 0 and below 1.
+        layer_decay: Factor of the learning rate from each level, or block, of the encoder to the one before it, counted
+            from the decoder; 1 for none.
+        encoder_rate: Factor of the learning rate of the whole encoder.
+
+    All others are those of :class:`LearnSettings`.
     """
 
-    model: str = "unet_small"
-    arguments: dict[str, Any] = Field(default_factory=dict)
     task: Task = "semantic"
     heads: tuple[str, ...] = ()
     offsets: tuple[Offset, ...] = ()
@@ -112,28 +156,13 @@ class TrainSettings(_Settings):
     decoder_arguments: dict[str, Any] = Field(default_factory=dict)
     linker: str = "auto"
     protocol: str = ""
-    weights: Literal["random", "imagenet"] = "random"
-    intensity: Intensity = Intensity()
-    pixel_size_nm: float | None = Field(None, gt=0)
-    zoom: float = Field(1.0, ge=0.1, le=10)
-    neighbours: int = Field(0, ge=0, le=16)
-    patch_px: int = Field(192, ge=16, le=4096)
-    batch: int = Field(4, ge=1)
-    epochs: int = Field(15, ge=1)
-    steps_per_epoch: int = Field(50, ge=1)
     foreground: float = Field(0.5, ge=0, le=1)
-    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    schedule: Literal["onecycle", "plateau", "constant"] = "onecycle"
-    clip_norm: float = Field(1.0, ge=0)
-    ema: float = Field(0.98, ge=0, lt=1)
     losses: dict[str, str] = Field(default_factory=dict)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    workers: int = Field(0, ge=0)
     validation_planes: int = Field(24, ge=1)
-    augmentation: AugmentationSettings = AugmentationSettings()
-    seed: int = Field(0, ge=0)
+    tune: Tune = "full"
+    decoder_first: float = Field(0.3, gt=0, lt=1)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    encoder_rate: float = Field(1.0, gt=0, le=100)
 
     @model_validator(mode="before")
     @classmethod
@@ -141,8 +170,6 @@ class TrainSettings(_Settings):
         if not isinstance(data, dict):
             return data
         data = dict(data)
-        if isinstance(data.get("intensity"), str):
-            data["intensity"] = Intensity.parse(data["intensity"])
         if isinstance(data.get("heads"), str):
             data["heads"] = tuple(name.strip() for name in data["heads"].split(","))
         if not data.get("heads"):
@@ -170,6 +197,8 @@ class TrainSettings(_Settings):
             if name not in self.heads:
                 raise ValueError(f"losses: there is no head {name!r}; heads are {', '.join(self.heads)}")
             parse_loss(text)
+        if self.tune == "decoder-first" and self.epochs < 2:
+            raise ValueError("tune: 'decoder-first' needs 2 epochs or more, one for the decoder and one for all")
         return self
 
     def loss_of(self, head: str, classes: int) -> str:
@@ -194,6 +223,9 @@ PROFILES: dict[str, dict[str, Any]] = {
 ``best`` are meant for a GPU."""
 
 
+SettingsT = TypeVar("SettingsT", bound=LearnSettings)
+
+
 def train_settings(profile: str = "fast", **given: Any) -> TrainSettings:
     """Settings from a profile and what was given, which stands above it.
 
@@ -214,7 +246,7 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def validated(kind: type[TrainSettings], data: dict[str, Any]) -> TrainSettings:
+def validated(kind: type[SettingsT], data: dict[str, Any]) -> SettingsT:
     """Validate plain data; an error becomes one line that names the key."""
     try:
         return kind.model_validate(data)

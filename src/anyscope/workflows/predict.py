@@ -11,13 +11,10 @@ from anyscope.contracts import Prediction
 from anyscope.datasets import Part, open_dataset
 from anyscope.datasets.folder import ImageRegion
 from anyscope.errors import BadInput, Incomplete
-from anyscope.geometry import Roi
 from anyscope.images import (
     Intensity,
     ReadOptions,
     is_image,
-    list_images,
-    open_image,
     output_suffix,
     stem_of,
     write_image,
@@ -38,6 +35,7 @@ from anyscope.running.atomic import refuse_existing, remove
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import progress, say
 from anyscope.running.run_folder import RunFolder
+from anyscope.workflows.sources import open_images
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,19 +151,7 @@ def _regions(source: Path, split: Part | None, read: ReadOptions) -> tuple[Image
         return open_dataset(source, read).unlabelled(split).regions
     if split is not None:
         raise BadInput(source, "not a dataset folder", "one with images/", "--split needs a dataset")
-    if is_image(source):
-        paths = {stem_of(source): source}
-    elif source.is_dir():
-        paths = list_images(source)
-        if not paths:
-            raise BadInput(source, "there are no images in it", "an image, a folder of images or a dataset folder")
-    else:
-        found = "no such file or folder" if not source.exists() else "not an image that can be read"
-        raise BadInput(source, found, "an image, a folder of images or a dataset folder")
-    images = {stem: open_image(path, read) for stem, path in paths.items()}
-    return tuple(
-        ImageRegion(stem, image, Roi.whole(image.shape[1:]), image.voxel_size_nm) for stem, image in images.items()
-    )
+    return open_images(source, read)
 
 
 def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:

@@ -20,7 +20,9 @@ from anyscope.workflows.run_pictures import ShownImages, show_images
 
 
 def report(folder: Path | str) -> Path:
-    """Write ``report.html`` into the folder of a training, an assay, an adaptation or a crossing and return its path.
+    """Write ``report.html`` into the folder of a run and return its path.
+
+    It is one of ``train``, ``pretrain``, ``stress``, ``adapt`` or ``cross``.
 
     Raises:
         BadInput: The folder is none of them, or an adaptation that has not ended.
@@ -41,8 +43,12 @@ def report(folder: Path | str) -> Path:
         from anyscope.workflows.cross_report import cross_report
 
         return cross_report(folder)
+    if settings.get("verb") == "pretrain":
+        from anyscope.workflows.pretrain_report import pretrain_report
+
+        return pretrain_report(folder)
     if settings.get("verb") != "train":
-        expected = "a run of train, stress, adapt or cross"
+        expected = "a run of train, pretrain, stress, adapt or cross"
         raise BadInput(folder, f"a run of {settings.get('verb', 'an unknown verb')!r}", expected)
     spec = load_segmenter(folder).spec if (folder / "segmenter").is_dir() else None
     evaluation = _json(folder / "test" / "evaluation.json")

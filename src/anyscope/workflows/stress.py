@@ -20,7 +20,7 @@ from anyscope.assay.tally import shift_tallies, tally
 from anyscope.datasets import Dataset, Part, open_dataset
 from anyscope.errors import AnyscopeError, BadInput, GateFailed, Incomplete
 from anyscope.images import Intensity, ReadOptions
-from anyscope.models.storage import find_segmenter, weights_hash
+from anyscope.models.storage import find_segmenter, read_spec, weights_hash
 from anyscope.running.devices import choose_device
 from anyscope.running.engines import Engine, choose_engine
 from anyscope.running.progress import duration, say
@@ -233,6 +233,7 @@ def _named(runs: Sequence[Path | str]) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for run in runs:
         folder = find_segmenter(run).resolve()
+        read_spec(run)  # refuses what segments nothing
         own = folder.parent if folder.name == "segmenter" else folder
         named[_free_name(own, [*named, BASELINE])] = folder
     return named

@@ -21,6 +21,7 @@ from anyscope.running.run_folder import RunFolder
 from anyscope.training.loop import Fit, fit
 from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
+from anyscope.training.tuning_modes import check_tuning, describe_tuning
 from anyscope.training.validation import TunedDecoder, Validation, decoders_for, linkers_for, protocol_for
 from anyscope.workflows.report import report
 from anyscope.workflows.score import score_part
@@ -92,11 +93,13 @@ def train(
     if init is not None:
         for line in initialise(segmenter, Path(init)).describe():
             say(line)
+    check_tuning(segmenter, settings)
     run = RunFolder.start(out, plain, resume=resume, force=force)
     if run.finished:
         say(f"{out}: finished already, nothing to do")
         return _result(run)
     _describe(dataset, settings, spec, chosen)
+    say(f"tune: {describe_tuning(segmenter, settings)}")
     needed = training_bytes(segmenter, settings)
     say(f"memory: about {needed / 2**30:.1f} GiB for a training step; the time left is shown from the first steps on")
     inference = InferenceSettings(device=chosen)

@@ -5,8 +5,8 @@ that lie far apart. So one array of two bytes per voxel says all that is asked o
 is not to be had), a border of such voxels makes checks of the edge needless, and the queue of each height is a chain
 of blocks that are read in one go and used again.
 
-On 40x512x512 noisy maps it takes two thirds to four fifths of the time of bioimage-cpp's watershed, and agrees with it in
-.99998 of the pixels.
+On 40x512x512 noisy maps it takes two thirds to four fifths of the time of bioimage-cpp's watershed, and agrees with it
+in .99998 of the pixels.
 """
 
 from __future__ import annotations
