@@ -1,7 +1,7 @@
 """Low-rank adaptation (LoRA): a frozen transformer learns through small matrices beside its attention.
 
-Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685: W x becomes W x + B A x, with A random and B zero, so that training
-starts where the frozen weights are. As in their experiments, queries and values are adapted, keys are not.
+Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685: W x becomes W x + B A x, with A random and B zero, so that
+training starts where the frozen weights are. As in their experiments, queries and values are adapted, keys are not.
 """
 
 from __future__ import annotations

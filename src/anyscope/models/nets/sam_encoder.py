@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -19,8 +19,6 @@ from anyscope.models.nets.normalisation import tolerate_single_values
 Taps = Literal["global", "published"]
 Position = Literal["keep", "drop"]
 
-WINDOW = 14
-"""Side of the attention windows, in patches."""
 NECK = 256
 """Channels of SAM's neck."""
 TRAINED_PX = 1024
@@ -35,6 +33,7 @@ class PlainSize:
         title: What it is called.
         channels, depth, heads: Channels, blocks, heads of attention.
         looking: Blocks whose attention spans the image; that of the others spans a window.
+        window: Side of a window of attention, in patches.
         patch_px: Side of a patch.
         width: Widths of the decoder for it, as a multiple of the published ones.
     """
@@ -44,18 +43,20 @@ class PlainSize:
     depth: int
     heads: int
     looking: tuple[int, ...]
+    window: int = 14
     patch_px: int = 16
     width: float = 1.0
 
 
 PLAIN = {
-    "samvit_nano": PlainSize("ViT-nano", 96, 6, 3, (2, 5), width=0.25),
+    "samvit_nano": PlainSize("ViT-nano", 128, 8, 4, (1, 3, 5, 7), window=8, width=0.25),
     "samvit_tiny": PlainSize("ViT-tiny", 192, 12, 3, (2, 5, 8, 11), width=0.25),
     "samvit_base_patch16": PlainSize("ViT-B", 768, 12, 12, (2, 5, 8, 11)),
     "samvit_large_patch16": PlainSize("ViT-L", 1024, 24, 16, (5, 11, 17, 23)),
     "samvit_huge_patch16": PlainSize("ViT-H", 1280, 32, 16, (7, 15, 23, 31)),
 }
-"""Nano and tiny are not of the publication and have no weights of SAM; the others are."""
+"""Nano and tiny are not of the publication and have no weights of SAM. Windows of 8 patches fill images of 256 pixels
+without padding, those of 14 become 28 patches where there are 16."""
 HIERA = ("sam2_hiera_tiny", "sam2_hiera_small", "sam2_hiera_base_plus", "sam2_hiera_large")
 MOBILE = "mobile_sam"
 ENCODERS = (*PLAIN, MOBILE, *HIERA)
@@ -65,11 +66,13 @@ class SamEncoder(nn.Module):
     """An encoder: features of several depths.
 
     Attributes:
+        name: Its name, one of ``ENCODERS``.
         channels: Channels of each of the features.
         strides: Their strides; none is smaller than the one before.
         width: Widths of the decoder for it, as a multiple of the published ones.
     """
 
+    name: str
     channels: tuple[int, ...]
     strides: tuple[int, ...]
     width: float = 0.5
@@ -80,14 +83,14 @@ class SamEncoder(nn.Module):
 
 
 class PlainEncoder(SamEncoder):
-    """A plain transformer; attention spans windows of 14 x 14 patches in most blocks and the image in some.
+    """A plain transformer; attention spans windows in most blocks and the image in some.
 
     Blocks after the last one that is used are left out. Tables of positions are those of 1024 pixels and are resampled
     to the size of the image. Linear layers and absolute positions start from a normal of deviation .02 cut at two
     deviations, relative positions from zero.
 
     Args:
-        size: Its size.
+        name: Name of its size, one of ``PLAIN``.
         in_channels: Channels of the image.
         taps: Which blocks give features. ``global``: the last four whose attention spans the image. ``published``: the
             first blocks of the four quarters (0, 3, 6, 9 of ViT-B), as EM-SAM took them.
@@ -98,7 +101,7 @@ class PlainEncoder(SamEncoder):
 
     def __init__(
         self,
-        size: PlainSize,
+        name: str,
         in_channels: int,
         taps: Taps = "global",
         position: Position = "keep",
@@ -108,6 +111,8 @@ class PlainEncoder(SamEncoder):
         super().__init__()
         from timm.models.vision_transformer_sam import VisionTransformerSAM
 
+        size = PLAIN[name]
+        norm: Any = partial(nn.LayerNorm, eps=1e-6)  # timm's default is 1e-5, which SAM was not trained with
         whole: Any = VisionTransformerSAM(
             img_size=TRAINED_PX,
             patch_size=size.patch_px,
@@ -117,12 +122,12 @@ class PlainEncoder(SamEncoder):
             depth=size.depth,
             num_heads=size.heads,
             use_rel_pos=True,
-            window_size=WINDOW,
+            window_size=size.window,
             global_attn_indexes=size.looking,
             neck_chans=NECK,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),  # timm's own is 1e-5 and not what SAM was trained with
+            norm_layer=norm,
         )
-        self.size = size
+        self.name, self.size = name, size
         self.taps = tap_blocks(size, taps)
         self.patch_embed: Any = whole.patch_embed
         self.pos_embed: nn.Parameter | None = whole.pos_embed if position == "keep" else None
@@ -138,7 +143,7 @@ class PlainEncoder(SamEncoder):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Features at the stride of a patch; see :class:`SamEncoder`."""
-        from timm.layers import resample_abs_pos_embed_nhwc
+        from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
 
         x = self.patch_embed(x)
         if self.pos_embed is not None:
@@ -181,7 +186,8 @@ class HieraEncoder(SamEncoder):
         super().__init__()
         import timm
 
-        self.trunk: Any = timm.create_model(name, in_chans=in_channels, num_classes=0)
+        self.name = name
+        self.trunk = cast(Any, timm.create_model(name, in_chans=in_channels, num_classes=0))
         self.trunk.head = nn.Identity()
         self.trunk.set_grad_checkpointing(checkpointing)
         self.channels = tuple(stage["num_chs"] for stage in self.trunk.feature_info)
@@ -204,7 +210,8 @@ class MobileEncoder(SamEncoder):
         super().__init__()
         import timm
 
-        self.trunk: Any = timm.create_model("tiny_vit_5m_224", in_chans=in_channels, num_classes=0)
+        self.name = MOBILE
+        self.trunk = cast(Any, timm.create_model("tiny_vit_5m_224", in_chans=in_channels, num_classes=0))
         self.trunk.head = nn.Identity()
         self.trunk.stages[-1].downsample.conv2.conv.stride = (1, 1)
         tolerate_single_values(self.trunk)
@@ -226,7 +233,7 @@ def build_encoder(
 ) -> SamEncoder:
     """The encoder called ``name``, one of ``ENCODERS``, with random weights."""
     if name in PLAIN:
-        return PlainEncoder(PLAIN[name], in_channels, taps, position, neck, checkpointing)
+        return PlainEncoder(name, in_channels, taps, position, neck, checkpointing)
     if name == MOBILE:
         return MobileEncoder(in_channels)
     return HieraEncoder(name, in_channels, checkpointing)
@@ -237,4 +244,3 @@ def _initialise(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-

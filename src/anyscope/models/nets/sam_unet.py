@@ -8,16 +8,20 @@ leaves absolute positions out (``position=drop``).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Self, cast
 
 import torch
 from pydantic import Field, field_validator, model_validator
 from torch import nn
 
-from anyscope.models.entry import Arguments, ModelEntry
-from anyscope.models.nets.low_rank import AdaptedProjection, adapt_attention
+from anyscope.errors import Subject
+from anyscope.models.entry import Adopted, Arguments, Foreign, ModelEntry
+from anyscope.models.nets import sam_weights
+from anyscope.models.nets.low_rank import adapt_attention
 from anyscope.models.nets.parts import EncoderNames, Features, Stages
-from anyscope.models.nets.sam_encoder import ENCODERS, HIERA, MOBILE, PLAIN, Position, Taps, build_encoder
+from anyscope.models.nets.sam_encoder import ENCODERS, HIERA, MOBILE, PLAIN, PlainEncoder, Position, Taps, build_encoder
 from anyscope.models.nets.unet import initialise_convolution
 from anyscope.models.nets.unetr import UNETRDecoder
 
@@ -88,7 +92,6 @@ class SamUNet(nn.Module):
             arguments.neck,
             arguments.checkpointing,
         )
-        self.title = arguments.encoder
         scale = arguments.width or self.encoder.width
         self.decoder = UNETRDecoder(in_channels, self.encoder.channels, self.encoder.strides, scale, arguments.stem)
         self.head = nn.Conv2d(self.decoder.width, out_channels, 1)
@@ -96,7 +99,7 @@ class SamUNet(nn.Module):
             part.apply(initialise_convolution)
         if arguments.lora_rank:
             self.encoder.requires_grad_(False)
-            adapt_attention(self.encoder.blocks, arguments.lora_rank)
+            adapt_attention(cast(PlainEncoder, self.encoder).blocks, arguments.lora_rank)
 
     @property
     def stride(self) -> int:
@@ -123,19 +126,34 @@ def _stages(net: nn.Module) -> Stages:
     return Stages(own.encode, own.decoder, own.head, own.encoder.channels[-1], own.decoder.width)
 
 
+def _adopt(net: nn.Module, channels: int, found: Mapping[str, torch.Tensor], subject: Subject) -> Adopted | None:
+    adopted = sam_weights.adopt(_net(net).encoder, channels, found, subject)
+    if adopted is None:
+        return None
+    return replace(adopted, tensors={f"{_ENCODER}{name}": tensor for name, tensor in adopted.tensors.items()})
+
+
+def _fetch(arguments: SamArguments) -> tuple[Mapping[str, torch.Tensor], str]:
+    return sam_weights.fetch(arguments.encoder)
+
+
+_ENCODER = "encoder."
+
+
 def _entry(name: str, summary: str, encoder: str, notes: str) -> ModelEntry:
     return ModelEntry(
         name=name,
         summary=summary,
-        source="EM-SAM, Optics and Precision Engineering 32(18), 2024; SAM: Kirillov et al., ICCV 2023, arXiv 2304.02643",
+        source="EM-SAM, Optics and Precision Engineering 32(18), 2024; SAM: Kirillov et al., arXiv 2304.02643",
         licence="weights of SAM, SAM 2 and MobileSAM: Apache-2.0; they are not shipped",
         arguments=SamArguments,
         construct=SamUNet,
         stride=lambda net: _net(net).stride,
         defaults={"encoder": encoder},
         global_statistics=True,
-        encoder=lambda _: EncoderNames(("encoder.",)),
+        encoder=lambda _: EncoderNames((_ENCODER,)),
         stages=_stages,
+        foreign=Foreign("sam", _adopt, _fetch, sam_weights.PUBLISHED),
         notes=notes,
     )
 
