@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from anyscope.errors import BadInput, explain_os_errors
+from anyscope.models.nets.low_rank import has_adapters, merge_adapters
 from anyscope.models.segmenter import Segmenter, statistics_for_channels
 from anyscope.models.storage import load_segmenter, read_safetensors
 from anyscope.models.zoo import MODELS
@@ -76,6 +77,8 @@ def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> Initialisatio
     Files in the format of another project that the model knows (SAM, SAM 2, MobileSAM) are translated: their encoder
     must fit wholly, and images are normalised from then on as they were for those weights.
 
+    Low-rank adapters are merged into the weights beside them where the segmenter has none.
+
     Keys of other files are compared without the prefixes that wrappers add (``module.``, ``_orig_mod.``, ``net.``,
     ``model.``). The segmenter's spec then says where its weights come from. The normalisation of the
     inputs is among the tensors of a segmenter; a plain state_dict has none.
@@ -94,6 +97,8 @@ def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> Initialisatio
     if translated is not None:
         return translated
     own = segmenter.state_dict()
+    if has_adapters(found) and not has_adapters(own):
+        found = merge_adapters(found)
     by_bare_key = {_bare(key): key for key in own}
     taken: dict[str, torch.Tensor] = {}
     unexpected, other_shape = [], []

@@ -16,7 +16,7 @@ from torch import nn
 
 ADAPTERS = ("query_down", "query_up", "value_down", "value_up")
 """Names of the matrices beside ``weight`` and ``bias`` of a projection."""
-_KEY = re.compile(rf"(?P<projection>.*\.)(?P<part>{'|'.join(ADAPTERS)})")
+_KEY = re.compile(rf"(?P<projection>(?:.*\.)?)(?P<part>{'|'.join(ADAPTERS)})")
 
 
 class AdaptedProjection(nn.Linear):

@@ -208,10 +208,11 @@ class MobileEncoder(SamEncoder):
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
-        import timm
+        # not by name: importing MobileSAM's own code replaces the network of that name
+        from timm.models.tiny_vit import tiny_vit_5m_224
 
         self.name = MOBILE
-        self.trunk = cast(Any, timm.create_model("tiny_vit_5m_224", in_chans=in_channels, num_classes=0))
+        self.trunk = cast(Any, tiny_vit_5m_224(in_chans=in_channels, num_classes=0))
         self.trunk.head = nn.Identity()
         self.trunk.stages[-1].downsample.conv2.conv.stride = (1, 1)
         tolerate_single_values(self.trunk)

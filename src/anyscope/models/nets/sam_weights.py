@@ -157,10 +157,11 @@ def _check_architecture(
             subject, f"holds weights of {form.name}", f"weights for the encoder {encoder.name}",
             f"choose an encoder of {', '.join(form.encoders)}",
         )  # fmt: skip
-    if not isinstance(encoder, PlainEncoder):
-        return
+    first = tensors.get("patch_embed.proj.weight")
+    if not isinstance(encoder, PlainEncoder) or first is None or first.ndim == 0:
+        return  # what is missing is said later
     numbers = [int(each[1]) for each in (re.match(r"blocks\.(\d+)\.", name) for name in tensors) if each]
-    depth, channels = max(numbers) + 1, len(tensors["patch_embed.proj.weight"])
+    depth, channels = max(numbers) + 1, len(first)
     size = encoder.size
     if (depth, channels) == (size.depth, size.channels):
         return
@@ -212,9 +213,9 @@ def _adapt_colours(
     if channels == len(MEAN):
         tensors[name] = weight.repeat(1, given // channels, 1, 1) * (channels / given)
         return
-    if plain:
-        mean, std = torch.tensor(MEAN), torch.tensor(STD)
-        bias = name.replace("weight", "bias")
+    bias = name.replace("weight", "bias")
+    if plain and bias in tensors:
+        mean, std = torch.tensor(MEAN, device=weight.device), torch.tensor(STD, device=weight.device)
         # the segmenter gives n = (g - M) / S of grey g; SAM takes (g - m) / s = n S / s + (M - m) / s of each colour
         tensors[bias] = tensors[bias] + weight.sum(dim=(2, 3)) @ ((mean.mean() - mean) / std)
         weight = weight * (std.mean() / std).view(1, -1, 1, 1)
