@@ -22,7 +22,6 @@ from anyscope.models.nets import sam_weights
 from anyscope.models.nets.low_rank import adapt_attention
 from anyscope.models.nets.parts import EncoderNames, Features, Stages
 from anyscope.models.nets.sam_encoder import ENCODERS, HIERA, MOBILE, PLAIN, PlainEncoder, Position, Taps, build_encoder
-from anyscope.models.nets.unet import initialise_convolution
 from anyscope.models.nets.unetr import UNETRDecoder
 
 
@@ -95,8 +94,6 @@ class SamUNet(nn.Module):
         scale = arguments.width or self.encoder.width
         self.decoder = UNETRDecoder(in_channels, self.encoder.channels, self.encoder.strides, scale, arguments.stem)
         self.head = nn.Conv2d(self.decoder.width, out_channels, 1)
-        for part in (self.decoder, self.head):
-            part.apply(initialise_convolution)
         if arguments.lora_rank:
             self.encoder.requires_grad_(False)
             adapt_attention(cast(PlainEncoder, self.encoder).blocks, arguments.lora_rank)
