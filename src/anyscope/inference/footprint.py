@@ -26,7 +26,7 @@ _SIDE = 64
 """Side in pixels of the smaller image that is tried; the larger one is twice as wide and high."""
 
 
-class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
+class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
     """Records when which tensor comes to life and dies, and the bytes of each."""
 
     def __init__(self) -> None:
@@ -63,6 +63,11 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is 
 
     def _died(self, address: int) -> None:
         self.events.append((self._numbers.pop(address), -1))
+
+    def peak(self) -> int:
+        """Most bytes that were alive at once."""
+        changes = [sign * self.sizes[number] for number, sign in self.events]
+        return int(np.cumsum(changes).max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,8 @@ def _trials(network: Network, channels: int) -> _Trials:
     return known[channels]
 
 
-def _follow(network: Network, shape: tuple[int, int, int, int]) -> _Trace:
-    trace = _Trace()
+def _follow(network: Network, shape: tuple[int, int, int, int]) -> MemoryTrace:
+    trace = MemoryTrace()
     with predicting(network, "auto") as device, trace:
         network(torch.zeros(shape, device=device))
     return trace

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from copy import deepcopy
 
 import torch
 
+from anyscope.inference.footprint import WORKSPACE, MemoryTrace
 from anyscope.models import Segmenter
 from anyscope.training.settings import TrainSettings
 
@@ -15,34 +16,25 @@ _STATES = {"adamw": 2, "adam": 2, "sgd": 1}
 def training_bytes(segmenter: Segmenter, settings: TrainSettings) -> int:
     """Estimate the memory of a training step in bytes.
 
-    The outputs of all layers are kept for the backward pass, and about as much again lives while gradients are passed
-    back; beside them stand weights, gradients, the optimiser's moments and the moving average. Outputs are measured by
-    a forward pass of one small patch, and scaled.
+        WORKSPACE * batch * peak of a step with one patch + weights * (1 + average) + gradients * (1 + states)
+
+    A step with one patch of the true size is followed without computing it (torch's meta device): what is kept for the
+    backward pass, what checkpoints compute again, tables of attention, which grow with the square of the pixels, and
+    what lives while gradients are passed back.
 
     Args:
-        segmenter: The network, on any device.
+        segmenter: The network, on any device; nothing of it changes.
         settings: Patch, batch, optimiser and moving average.
     """
-    edge = min(settings.patch_px, max(64, 2 * segmenter.stride))
-    kept = 0
-
-    def count(_module: torch.nn.Module, _inputs: Any, output: Any) -> None:
-        nonlocal kept
-        if isinstance(output, torch.Tensor):
-            kept += output.numel() * output.element_size()
-
-    leaves = [module for module in segmenter.modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(count) for module in leaves]
-    training = segmenter.training
-    try:
-        segmenter.eval()
-        with torch.inference_mode():
-            device = next(segmenter.parameters()).device
-            segmenter(torch.zeros(1, segmenter.spec.in_channels, edge, edge, device=device))
-    finally:
-        segmenter.train(training)
-        for hook in hooks:
-            hook.remove()
-    maps = 2 * kept * settings.batch * (settings.patch_px / edge) ** 2
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in segmenter.parameters())
-    return int(maps + weights * (2 + _STATES[settings.optimiser] + (settings.ema > 0)))
+    probe = deepcopy(segmenter).to("meta").train()
+    trained = [parameter for parameter in probe.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.grad = torch.zeros_like(parameter)  # so that gradients, of which a batch has one, are not in the peak
+    shape = (1, segmenter.spec.in_channels, settings.patch_px, settings.patch_px)
+    with torch.enable_grad(), MemoryTrace() as trace:
+        logits, auxiliary = probe(torch.zeros(shape, device="meta"), auxiliary=True)
+        sum((each.square().mean() for _, each in auxiliary), logits.square().mean()).backward()
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in probe.parameters())
+    gradients = sum(parameter.numel() * parameter.element_size() for parameter in trained)
+    held = weights * (1 + (settings.ema > 0)) + gradients * (1 + _STATES[settings.optimiser])
+    return int(WORKSPACE * settings.batch * trace.peak() + held)

@@ -1,0 +1,95 @@
+"""The estimate against what is really kept, and how it grows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anyscope.models import SegmenterSpec, build_segmenter
+from anyscope.training.memory import training_bytes
+from anyscope.training.settings import train_settings
+
+
+def segmenter_of(model, **arguments):
+    return build_segmenter(SegmenterSpec(model=model, arguments=arguments, task="semantic"), 0)
+
+
+def estimate(segmenter, px=128, batch=1, optimiser="sgd", ema=0.0):
+    settings = train_settings("fast", patch_px=px, batch=batch, optimiser=optimiser, ema=ema)
+    return training_bytes(segmenter, settings)
+
+
+def kept_bytes(segmenter, px):
+    """What the backward pass of one patch needs, each tensor once, without the weights."""
+    seen = {parameter.untyped_storage().data_ptr() for parameter in segmenter.parameters()}
+    kept = 0
+
+    def count(tensor):
+        nonlocal kept
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            kept += storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        logits = segmenter.train()(torch.rand(1, 1, px, px))
+    return kept + logits.nbytes
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "px"),
+    [
+        ("unet_simple", {}, 128),
+        ("segmenter", {}, 128),
+        ("icnet", {"width": 0.25}, 128),
+        ("sam_unet", {"encoder": "samvit_nano"}, 64),
+        ("sam_unet", {"encoder": "samvit_nano"}, 256),
+    ],
+)
+def test_the_estimate_is_near_what_is_kept(model, arguments, px):
+    segmenter = segmenter_of(model, **arguments)
+    weights = sum(parameter.nbytes for parameter in segmenter.parameters())
+    kept = kept_bytes(segmenter, px)
+    assert kept < estimate(segmenter, px) - 3 * weights < 4 * kept
+
+
+def test_it_grows_with_pixels_and_batch():
+    segmenter = segmenter_of("unet_simple")
+    one = estimate(segmenter, 128)
+    fixed = 3 * sum(parameter.nbytes for parameter in segmenter.parameters())
+    assert estimate(segmenter, 128, batch=3) - fixed == pytest.approx(3 * (one - fixed), rel=0.001)
+    assert estimate(segmenter, 256) - fixed == pytest.approx(4 * (one - fixed), rel=0.1)
+
+
+def test_attention_grows_with_the_square_of_the_pixels():
+    """From 512 to 1024 pixels a table of 4 heads goes from 1024^2 to 4096^2 patches, in each of 4 blocks."""
+    segmenter = segmenter_of("sam_unet", encoder="samvit_nano")
+    small, large = estimate(segmenter, 512), estimate(segmenter, 1024)
+    assert large > 4.5 * small
+    assert large - 4 * small > 4 * 4 * (4096**2 - 4 * 1024**2) * 4
+
+
+def test_checkpoints_and_adapters_need_less():
+    plain = estimate(segmenter_of("sam_unet"), 256)
+    assert estimate(segmenter_of("sam_unet", checkpointing=True), 256) < 0.8 * plain
+    assert estimate(segmenter_of("sam_unet", lora_rank=4), 256, optimiser="adamw") < estimate(
+        segmenter_of("sam_unet"), 256, optimiser="adamw"
+    )
+
+
+def test_optimiser_and_average_count_by_hand():
+    segmenter = segmenter_of("unet_simple")
+    weights = sum(parameter.nbytes for parameter in segmenter.parameters())
+    least = estimate(segmenter)
+    assert estimate(segmenter, optimiser="adamw") - least == weights
+    assert estimate(segmenter, ema=0.99) - least == weights
+
+
+def test_asking_changes_nothing():
+    segmenter = segmenter_of("unet_simple").eval()
+    before = {key: tensor.clone() for key, tensor in segmenter.state_dict().items()}
+    estimate(segmenter)
+    assert not segmenter.training
+    assert all(parameter.grad is None for parameter in segmenter.parameters())
+    assert all(torch.equal(tensor, before[key]) for key, tensor in segmenter.state_dict().items())
