@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,18 @@ _SIDE = 64
 
 
 class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
-    """Records when which tensor comes to life and dies, and the bytes of each."""
+    """Records when which tensor comes to life and dies, and the bytes of each.
 
-    def __init__(self) -> None:
+    Args:
+        known: Tensors that were there before; views of them are not counted.
+    """
+
+    def __init__(self, known: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.sizes: list[int] = []
         self.events: list[tuple[int, int]] = []
         self._numbers: dict[int, int] = {}
+        self._known = {tensor.untyped_storage()._cdata for tensor in known}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -55,7 +60,7 @@ class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
 
     def _born(self, storage: torch.UntypedStorage) -> None:
         address = storage._cdata
-        if address not in self._numbers:
+        if address not in self._numbers and address not in self._known:
             self._numbers[address] = number = len(self.sizes)
             self.sizes.append(storage.nbytes())
             self.events.append((number, 1))

@@ -28,13 +28,15 @@ def training_bytes(segmenter: Segmenter, settings: TrainSettings) -> int:
     """
     probe = deepcopy(segmenter).to("meta").train()
     trained = [parameter for parameter in probe.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.grad = torch.zeros_like(parameter)  # so that gradients, of which a batch has one, are not in the peak
+    gradients = [torch.zeros_like(parameter) for parameter in trained]
+    for parameter, gradient in zip(trained, gradients, strict=True):
+        parameter.grad = gradient  # there before, so that they do not count for every patch of the batch
+    known = [*probe.parameters(), *probe.buffers(), *gradients]
     shape = (1, segmenter.spec.in_channels, settings.patch_px, settings.patch_px)
-    with torch.enable_grad(), MemoryTrace() as trace:
+    with torch.enable_grad(), MemoryTrace(known) as trace:
         logits, auxiliary = probe(torch.zeros(shape, device="meta"), auxiliary=True)
         sum((each.square().mean() for _, each in auxiliary), logits.square().mean()).backward()
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in probe.parameters())
-    gradients = sum(parameter.numel() * parameter.element_size() for parameter in trained)
-    held = weights * (1 + (settings.ema > 0)) + gradients * (1 + _STATES[settings.optimiser])
+    weights = sum(parameter.nbytes for parameter in probe.parameters())
+    learned = sum(gradient.nbytes for gradient in gradients)
+    held = weights * (1 + (settings.ema > 0)) + learned * (1 + _STATES[settings.optimiser])
     return int(WORKSPACE * settings.batch * trace.peak() + held)
