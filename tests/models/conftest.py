@@ -18,6 +18,8 @@ _SMALL: dict[str, dict[str, Any]] = {
     "icnet": {"width": 0.25},
     "hrnet": {"encoder": "hrnet_w18_small"},
     "upernet_convnext": {"encoder": "tu-convnext_atto"},
+    "sam_unet": {"encoder": "samvit_nano"},
+    "sam_unet_base": {"encoder": "samvit_nano", "taps": "published", "position": "drop", "neck": True, "stem": False},
 }
 
 

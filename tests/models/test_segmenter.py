@@ -111,7 +111,7 @@ def test_unknown_argument_lists_the_valid_names():
 
 
 def test_unknown_weights(spec_of):
-    with pytest.raises(BadInput, match="random or imagenet"):
+    with pytest.raises(BadInput, match="random, imagenet or sam"):
         build_segmenter(spec_of("unet_simple"), 0, "coco")
 
 

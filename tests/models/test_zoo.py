@@ -21,7 +21,7 @@ def test_the_names():
     assert [
         *("unet", "unet_small", "unet_3level", "unet_simple", "attention_unet", "fcn8s", "segnet", "icnet", "hrnet"),
         *("smp_unet", "unetplusplus", "linknet", "manet", "fpn", "pspnet", "deeplabv3", "deeplabv3plus", "pan"),
-        *("upernet", "upernet_convnext", "upernet_swin", "segformer", "dpt", "segmenter"),
+        *("upernet", "upernet_convnext", "upernet_swin", "segformer", "dpt", "segmenter", "sam_unet", "sam_unet_base"),
     ] == NAMES
     assert list(list_models()) == NAMES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,19 @@ _SIDE = 64
 """Side in pixels of the smaller image that is tried; the larger one is twice as wide and high."""
 
 
-class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
-    """Records when which tensor comes to life and dies, and the bytes of each."""
+class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
+    """Records when which tensor comes to life and dies, and the bytes of each.
 
-    def __init__(self) -> None:
+    Args:
+        known: Tensors that were there before; views of them are not counted.
+    """
+
+    def __init__(self, known: Iterable[torch.Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.sizes: list[int] = []
         self.events: list[tuple[int, int]] = []
         self._numbers: dict[int, int] = {}
+        self._known = {tensor.untyped_storage()._cdata for tensor in known}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -55,7 +60,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is 
 
     def _born(self, storage: torch.UntypedStorage) -> None:
         address = storage._cdata
-        if address not in self._numbers:
+        if address not in self._numbers and address not in self._known:
             self._numbers[address] = number = len(self.sizes)
             self.sizes.append(storage.nbytes())
             self.events.append((number, 1))
@@ -63,6 +68,11 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is 
 
     def _died(self, address: int) -> None:
         self.events.append((self._numbers.pop(address), -1))
+
+    def peak(self) -> int:
+        """Most bytes that were alive at once."""
+        changes = [sign * self.sizes[number] for number, sign in self.events]
+        return int(np.cumsum(changes).max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -114,8 +124,8 @@ def _trials(network: Network, channels: int) -> _Trials:
     return known[channels]
 
 
-def _follow(network: Network, shape: tuple[int, int, int, int]) -> _Trace:
-    trace = _Trace()
+def _follow(network: Network, shape: tuple[int, int, int, int]) -> MemoryTrace:
+    trace = MemoryTrace()
     with predicting(network, "auto") as device, trace:
         network(torch.zeros(shape, device=device))
     return trace

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
-from anyscope.errors import BadInput, unknown_name
+from anyscope.errors import BadInput, Subject, unknown_name
 from anyscope.models.nets.parts import EncoderNames, Stages
 from anyscope.running.documents import explain
 
@@ -40,6 +41,43 @@ class Pretrained:
 
 
 @dataclass(frozen=True)
+class Adopted:
+    """What of a file in another project's format a network can take over.
+
+    Args:
+        tensors: Tensors by their names in the network, of its shapes.
+        unused: Tensors of the file that it has no use for, by the file's names.
+        mean, std: Statistics of the images that the weights were trained with, for each of their colours.
+        form: Whose format it is.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    unused: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    form: str
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Weights that others publish for a part of a network, under names of their own.
+
+    Args:
+        name: What they are called in settings (``weights=NAME``).
+        adopt: Finds what of a file the network can take over, given the network, the channels of an image (slices not
+            counted), the file's tensors and the file for messages. None where it is not such a file; a
+            :class:`~anyscope.errors.BadInput` where it is one for another network.
+        fetch: Fetches the weights for checked arguments from the hub: their tensors, and their origin in words.
+        known: SHA-256 of published files, and what they are.
+    """
+
+    name: str
+    adopt: Callable[[nn.Module, int, Mapping[str, torch.Tensor], Subject], Adopted | None]
+    fetch: Callable[[Any], tuple[Mapping[str, torch.Tensor], str]]
+    known: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """A model of the zoo.
 
@@ -59,6 +97,7 @@ class ModelEntry:
         pretrained: Builds the network with ImageNet weights; None where there are none.
         encoder: Names the tensors of a network's encoder; None where it has no encoder apart from its decoder.
         stages: Takes the forward pass of a network apart; None where that cannot be done.
+        foreign: Weights of others that the network can start from; None where there are none.
         notes: Remarks for the user.
     """
 
@@ -75,6 +114,7 @@ class ModelEntry:
     pretrained: Callable[[int, int, Any], Pretrained] | None = None
     encoder: Callable[[nn.Module], EncoderNames] | None = None
     stages: Callable[[nn.Module], Stages] | None = None
+    foreign: Foreign | None = None
     notes: str = ""
 
     def check(self, given: Mapping[str, Any]) -> Arguments:

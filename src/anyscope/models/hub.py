@@ -13,7 +13,7 @@ _PATIENCE_S = 5.0
 
 
 @contextmanager
-def reaching_the_hub(subject: str) -> Iterator[None]:
+def reaching_the_hub(subject: str, otherwise: str = "choose random weights") -> Iterator[None]:
     """Fetch inside the block, or fail within seconds.
 
     The hub's client retries for most of a minute where there is no network. One request finds out first; where it
@@ -21,6 +21,7 @@ def reaching_the_hub(subject: str) -> Iterator[None]:
 
     Args:
         subject: What is fetched, for the message.
+        otherwise: What can be done without, for the message.
 
     Raises:
         EnvironmentFault: It is not in the cache and cannot be fetched.
@@ -35,7 +36,7 @@ def reaching_the_hub(subject: str) -> Iterator[None]:
 
     offline = hub.HF_HUB_OFFLINE
     problem = "HF_HUB_OFFLINE is set" if offline else _unreachable(hub.ENDPOINT)
-    remedy = "retry with a network, copy the cache of Hugging Face from another machine, or choose random weights"
+    remedy = f"retry with a network, copy the cache of Hugging Face from another machine, or {otherwise}"
     hub.HF_HUB_OFFLINE = offline or bool(problem)
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -13,8 +14,10 @@ from typing import Any
 import torch
 
 from anyscope.errors import BadInput, explain_os_errors
-from anyscope.models.segmenter import Segmenter
+from anyscope.models.nets.low_rank import has_adapters, merge_adapters
+from anyscope.models.segmenter import Segmenter, statistics_for_channels
 from anyscope.models.storage import load_segmenter, read_safetensors
+from anyscope.models.zoo import MODELS
 
 _NESTS = ("state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "_orig_mod.", "net.", "model.")
@@ -71,9 +74,14 @@ class InitialisationReport:
 def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> InitialisationReport:
     """Take over the weights at ``path`` as far as they fit.
 
-    Keys are compared without the prefixes that wrappers add (``module.``, ``_orig_mod.``, ``net.``, ``model.``). The
-    segmenter's spec then says where its weights come from. The normalisation of the inputs is among the tensors of a
-    segmenter; a plain state_dict has none.
+    Files in the format of another project that the model knows (SAM, SAM 2, MobileSAM) are translated: their encoder
+    must fit wholly, and images are normalised from then on as they were for those weights.
+
+    Low-rank adapters are merged into the weights beside them where the segmenter has none.
+
+    Keys of other files are compared without the prefixes that wrappers add (``module.``, ``_orig_mod.``, ``net.``,
+    ``model.``). The segmenter's spec then says where its weights come from. The normalisation of the
+    inputs is among the tensors of a segmenter; a plain state_dict has none.
 
     Args:
         segmenter: Changed in place, all or nothing.
@@ -85,7 +93,12 @@ def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> Initialisatio
     """
     path = Path(path)
     found, history = _read(path)
+    translated = None if path.is_dir() else _translate(segmenter, found, path)
+    if translated is not None:
+        return translated
     own = segmenter.state_dict()
+    if has_adapters(found) and not has_adapters(own):
+        found = merge_adapters(found)
     by_bare_key = {_bare(key): key for key in own}
     taken: dict[str, torch.Tensor] = {}
     unexpected, other_shape = [], []
@@ -111,6 +124,29 @@ def initialise(segmenter: Segmenter, path: str | PathLike[str]) -> Initialisatio
     segmenter.spec = segmenter.spec.model_copy(update={"weights": origin})
     missing = tuple(name for name in own if name not in seen)
     return InitialisationReport(path, tuple(taken), missing, tuple(unexpected), tuple(other_shape))
+
+
+def _translate(segmenter: Segmenter, found: Mapping[str, torch.Tensor], path: Path) -> InitialisationReport | None:
+    """Take over a file in the format of another project; None where it is none that the model knows."""
+    spec, foreign = segmenter.spec, MODELS[segmenter.spec.model].foreign
+    adopted = None if foreign is None else foreign.adopt(segmenter.net, spec.channels, found, path)
+    if foreign is None or adopted is None:
+        return None
+    own = segmenter.state_dict()
+    taken = {f"net.{name}": tensor for name, tensor in adopted.tensors.items()}
+    for name, values in (("mean", adopted.mean), ("std", adopted.std)):
+        taken[name] = torch.tensor(statistics_for_channels(values, spec)).view_as(own[name])
+    segmenter.load_state_dict(taken, strict=False)
+    with explain_os_errors(path), path.open("rb") as handle:
+        known = foreign.known.get(hashlib.file_digest(handle, "sha256").hexdigest())
+    # a file in the right format can hold anything; only the published ones are called by the name of their project
+    origin = (
+        f"{known}, {path.name}" if known else f"{path.name}, in the format of {adopted.form} but not published there"
+    )
+    origin = f"{origin}: {len(taken)} of {len(own)} tensors; before that {spec.weights}"
+    segmenter.spec = spec.model_copy(update={"weights": origin})
+    missing = tuple(name for name in own if name not in taken)
+    return InitialisationReport(path, tuple(taken), missing, adopted.unused, ())
 
 
 def _example(segmenter: Segmenter) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, overload
+from typing import Literal, NamedTuple, get_args, overload
 
 import torch
 from torch import nn
 
 from anyscope.errors import BadInput
-from anyscope.models.entry import Pretrained
+from anyscope.models.entry import Arguments, Foreign, ModelEntry, Pretrained
 from anyscope.models.nets.auxiliary import GuidedNet
 from anyscope.models.receptive_field import receptive_field
 from anyscope.models.spec import InputTransform, SegmenterSpec
@@ -18,7 +18,7 @@ from anyscope.models.translator import GENERATORS, Translator
 from anyscope.models.zoo import MODELS
 from anyscope.seeding import derive_seed
 
-Weights = Literal["random", "imagenet"]
+Weights = Literal["random", "imagenet", "sam"]
 MEAN, STD = 0.5, 0.25
 """Normalisation of networks that start from random weights: 0..1 becomes -2..2, whatever the data."""
 
@@ -189,23 +189,19 @@ def build_segmenter(spec: SegmenterSpec, seed: int, weights: Weights = "random")
     Args:
         spec: What it shall be. ``spec.weights`` is replaced by where the weights come from.
         seed: Seed of random weights; one seed gives the same weights bit for bit. Global generators stay as they were.
-        weights: ``random``, or ``imagenet`` for an encoder trained on ImageNet, which is fetched from the network where
-            it is not in the cache; the decoder is random then.
+        weights: ``random``, ``imagenet`` for an encoder trained on ImageNet, or ``sam`` for one of Segment Anything.
+            The latter are fetched from the network where they are not in the cache; the decoder is random then.
 
     Raises:
-        BadInput: Unknown model or arguments, or no ImageNet weights for it.
+        BadInput: Unknown model or arguments, or no such weights for it.
         EnvironmentFault: The weights cannot be fetched.
     """
-    if weights not in ("random", "imagenet"):
-        raise BadInput(f"weights {weights!r}", "no such weights", "random or imagenet")
+    if weights not in get_args(Weights):
+        raise BadInput(f"weights {weights!r}", "no such weights", "random, imagenet or sam")
     entry = MODELS[spec.model]
     entry.check_channels(spec.in_channels, spec.out_channels)
     arguments = entry.check(spec.arguments)
-    if weights == "imagenet" and entry.pretrained is None:
-        able = [name for name, other in MODELS.items() if other.pretrained is not None]
-        raise BadInput(
-            f"model {spec.model!r}", "has no ImageNet weights", "random weights", f"with ImageNet: {', '.join(able)}"
-        )
+    _check_weights(entry, weights)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, "weights"))
         if weights == "imagenet" and entry.pretrained is not None:
@@ -213,11 +209,37 @@ def build_segmenter(spec: SegmenterSpec, seed: int, weights: Weights = "random")
         else:
             net = entry.construct(spec.in_channels, spec.out_channels, arguments)
             start = Pretrained(net, (MEAN,), (STD,), f"random, seed {seed}")
-    mean, std = (_for_channels(statistics, spec) for statistics in (start.mean, start.std))
+            if weights == "sam" and entry.foreign is not None:
+                start = _with_foreign(entry.foreign, net, spec, arguments)
+    mean, std = (statistics_for_channels(statistics, spec) for statistics in (start.mean, start.std))
     return Segmenter(spec.model_copy(update={"weights": start.origin}), start.net, mean, std)
 
 
-def _for_channels(statistics: Sequence[float], spec: SegmenterSpec) -> list[float]:
+def _check_weights(entry: ModelEntry, weights: Weights) -> None:
+    """Refuse weights that a model does not have, and say which models have them."""
+    if weights == "imagenet" and entry.pretrained is None:
+        able = [name for name, other in MODELS.items() if other.pretrained is not None]
+        raise BadInput(
+            f"model {entry.name!r}", "has no ImageNet weights", "random weights", f"with ImageNet: {', '.join(able)}"
+        )
+    if weights == "sam" and entry.foreign is None:
+        able = [name for name, other in MODELS.items() if other.foreign is not None]
+        raise BadInput(
+            f"model {entry.name!r}", "has no weights of SAM", "random weights", f"with SAM: {', '.join(able)}"
+        )
+
+
+def _with_foreign(foreign: Foreign, net: nn.Module, spec: SegmenterSpec, arguments: Arguments) -> Pretrained:
+    """A network with the weights that others publish for its encoder, fetched from the hub."""
+    state, origin = foreign.fetch(arguments)
+    adopted = foreign.adopt(net, spec.channels, state, origin)
+    if adopted is None:
+        raise BadInput(origin, "is in a format that is not known", remedy="start from the published file with --init")
+    net.load_state_dict(adopted.tensors, strict=False)
+    return Pretrained(net, adopted.mean, adopted.std, origin)
+
+
+def statistics_for_channels(statistics: Sequence[float], spec: SegmenterSpec) -> list[float]:
     """Statistics of colours for every channel in: those of each colour for RGB slices, their average for all others."""
     if spec.channels == len(statistics):
         return list(statistics) * (2 * spec.neighbours + 1)

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 
 import torch
 
+from anyscope.inference.footprint import WORKSPACE, MemoryTrace
 from anyscope.models import Segmenter
 from anyscope.training.settings import LearnSettings, TrainSettings
 from anyscope.training.tuning_modes import keeping
 
 _STATES = {"adamw": 2, "adam": 2, "sgd": 1}
-_TRACED = 2
-"""Patches of the step that is traced: layers of normalisation need more than one value."""
-_SCRATCH = 64 << 20
-"""What libraries hold besides: 50 to 70 MiB in steps of eight networks on the CPU."""
 
 
 def training_bytes(segmenter: Segmenter, settings: LearnSettings) -> int:
     """Estimate the memory of a training step in bytes, without computing one; the process itself comes on top.
 
-    A forward pass is traced with tensors that have shapes but no values. Counted are what it keeps for the backward
-    pass, which is less where an encoder stays as it is, and twice the largest map, for gradients on their way; beside
-    them stand the weights, the gradients and the optimiser's moments of what learns, and the moving average. It is that
-    of the last epoch, in which most learns, in fp32.
+        WORKSPACE * batch * peak of a step with one patch + weights * (1 + average) + gradients * (1 + states)
+
+    A step with one patch of the true size is followed without computing it (torch's meta device): what is kept for the
+    backward pass, which is less where an encoder stays as it is, what checkpoints compute again, tables of attention,
+    which grow with the square of the pixels, and what lives while gradients are passed back. It is the step of the last
+    epoch, in which most learns, in fp32.
 
     Args:
-        segmenter: The network, on any device.
+        segmenter: The network, on any device; nothing of it changes.
         settings: Patch, batch, optimiser, moving average, and what learns.
 
     Raises:
@@ -37,28 +36,18 @@ def training_bytes(segmenter: Segmenter, settings: LearnSettings) -> int:
     if isinstance(settings, TrainSettings):
         kept = keeping(segmenter, settings, settings.epochs - 1)
     with kept:
-        learning = sum(each.numel() * each.element_size() for each in segmenter.parameters() if each.requires_grad)
-        saved, largest = _traced(segmenter, settings.patch_px)
-    weights = sum(each.numel() * each.element_size() for each in segmenter.parameters())
-    beside = weights * (1 + (settings.ema > 0)) + learning * (1 + _STATES[settings.optimiser])
-    return settings.batch * (saved + 2 * largest) + beside + _SCRATCH
-
-
-def _traced(segmenter: Segmenter, patch_px: int) -> tuple[int, int]:
-    """Bytes that one patch keeps for the backward pass, and those of the largest tensor among them."""
-    traced = copy.deepcopy(segmenter).to("meta").train()
-    weights = {each.untyped_storage()._cdata for each in traced.state_dict().values()}
-    # holding the storages keeps their addresses from being given away again
-    seen: dict[int, torch.UntypedStorage] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        seen[storage._cdata] = storage
-        return tensor
-
-    images = torch.zeros(_TRACED, segmenter.spec.in_channels, patch_px, patch_px, device="meta")
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = traced(images)
-    sizes = [output.untyped_storage().nbytes()]
-    sizes += [storage.nbytes() for place, storage in seen.items() if place not in weights]
-    return sum(sizes) // _TRACED, max(sizes) // _TRACED
+        learning = [parameter.requires_grad for parameter in segmenter.parameters()]
+        probe = deepcopy(segmenter).to("meta").train()
+    trained = [parameter for parameter, learns in zip(probe.parameters(), learning, strict=True) if learns]
+    gradients = [torch.zeros_like(parameter) for parameter in trained]
+    for parameter, gradient in zip(trained, gradients, strict=True):
+        parameter.grad = gradient  # there before, so that they do not count for every patch of the batch
+    known = [*probe.parameters(), *probe.buffers(), *gradients]
+    shape = (1, segmenter.spec.in_channels, settings.patch_px, settings.patch_px)
+    with torch.enable_grad(), MemoryTrace(known) as trace:
+        logits, auxiliary = probe(torch.zeros(shape, device="meta"), auxiliary=True)
+        sum((each.square().mean() for _, each in auxiliary), logits.square().mean()).backward()
+    weights = sum(parameter.nbytes for parameter in probe.parameters())
+    learned = sum(gradient.nbytes for gradient in gradients)
+    held = weights * (1 + (settings.ema > 0)) + learned * (1 + _STATES[settings.optimiser])
+    return int(WORKSPACE * settings.batch * trace.peak() + held)

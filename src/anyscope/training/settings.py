@@ -67,7 +67,7 @@ class LearnSettings(_Settings):
     Args:
         model: A name of the zoo; see ``anyscope models``.
         arguments: Arguments of that model.
-        weights: ``random``, or ``imagenet`` where the model has such weights and the hub can be reached.
+        weights: ``random``; ``imagenet`` or ``sam`` where the model has such weights and the hub can be reached.
         intensity: How pixel values become 0..1; see :class:`anyscope.images.Intensity`.
         pixel_size_nm: Working pixel size, to which images of known pixel size are resampled; None for native pixels.
         zoom: Working pixels for each nominal one; for images of unknown pixel size, for each of their own.
@@ -91,7 +91,7 @@ class LearnSettings(_Settings):
 
     model: str = "unet_small"
     arguments: dict[str, Any] = Field(default_factory=dict)
-    weights: Literal["random", "imagenet"] = "random"
+    weights: Literal["random", "imagenet", "sam"] = "random"
     intensity: Intensity = Intensity()
     pixel_size_nm: float | None = Field(None, gt=0)
     zoom: float = Field(1.0, ge=0.1, le=10)
