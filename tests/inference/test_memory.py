@@ -8,6 +8,7 @@ from torch import nn
 from anyscope.errors import BadInput
 from anyscope.inference import InferenceSettings, estimate_memory, predict_maps
 from anyscope.inference.footprint import WORKSPACE, _free_in_container, forward_bytes, free_bytes
+from anyscope.models import SegmenterSpec, build_segmenter
 
 from .networks import Plain, mask_spec, random_unet
 
@@ -91,3 +92,12 @@ def test_free_memory_is_known(tmp_path):
     assert _free_in_container(tmp_path) == 350
     (tmp_path / "memory.max").write_text("max\n")
     assert _free_in_container(tmp_path) > 1 << 60
+
+
+def test_attention_over_padded_windows_is_extrapolated_as_the_square_of_the_pixels():
+    """Windows of 8 patches are padded at 64 pixels and not at 128; 2048 pixels have 16 times the table of 1024."""
+    spec = SegmenterSpec(model="sam_unet", arguments={"encoder": "samvit_nano"}, task="semantic")
+    segmenter = build_segmenter(spec, 0).eval()
+    small, large = (forward_bytes(segmenter, (1, 1, side, side)) for side in (1024, 2048))
+    assert large > 10 * small
+    assert large > 3 * 4 * (2048 // 16) ** 4 * 4  # rows, columns and their sum, of 4 heads

@@ -24,6 +24,8 @@ Resident memory on the CPU was 1.05 to 1.56 times the sum of tensors, for U-Nets
 2048 pixels."""
 _SIDE = 64
 """Side in pixels of the smaller image that is tried; the larger one is twice as wide and high."""
+_LARGEST = 256
+"""The smaller image is not enlarged beyond this."""
 
 
 class MemoryTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
@@ -117,7 +119,11 @@ def _trials(network: Network, channels: int) -> _Trials:
     if channels not in known:
         side = -(-_SIDE // network.stride) * network.stride
         small, large = (_follow(network, (1, channels, length, length)) for length in (side, 2 * side))
-        if small.events != large.events:  # other operations for other sizes: only the larger pass counts
+        while small.events != large.events and side < _LARGEST:
+            # windows of attention are padded in one and not in the other: no tensor has its like, so try larger ones
+            side *= 2
+            small, large = large, _follow(network, (1, channels, 2 * side, 2 * side))
+        if small.events != large.events:  # other operations for every size: only the largest pass counts
             small = large
         sizes = np.array(small.sizes, np.float64), np.array(large.sizes, np.float64)
         known[channels] = _Trials((side**2, 4 * side**2), sizes, large.events)
