@@ -50,13 +50,13 @@ class PlainSize:
 
 PLAIN = {
     "samvit_nano": PlainSize("ViT-nano", 128, 8, 4, (1, 3, 5, 7), window=8, width=0.25),
-    "samvit_tiny": PlainSize("ViT-tiny", 192, 12, 3, (2, 5, 8, 11), width=0.25),
+    "samvit_tiny": PlainSize("ViT-tiny", 192, 12, 3, (2, 5, 8, 11), window=16, width=0.25),
     "samvit_base_patch16": PlainSize("ViT-B", 768, 12, 12, (2, 5, 8, 11)),
     "samvit_large_patch16": PlainSize("ViT-L", 1024, 24, 16, (5, 11, 17, 23)),
     "samvit_huge_patch16": PlainSize("ViT-H", 1280, 32, 16, (7, 15, 23, 31)),
 }
-"""Nano and tiny are not of the publication and have no weights of SAM. Windows of 8 patches fill images of 256 pixels
-without padding, those of 14 become 28 patches where there are 16."""
+"""Nano and tiny are not of the publication and have no weights of SAM. Windows of 8 and 16 patches fill images of 256
+pixels without padding, those of 14 become 28 patches where there are 16."""
 HIERA = ("sam2_hiera_tiny", "sam2_hiera_small", "sam2_hiera_base_plus", "sam2_hiera_large")
 MOBILE = "mobile_sam"
 ENCODERS = (*PLAIN, MOBILE, *HIERA)
