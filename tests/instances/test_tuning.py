@@ -1,5 +1,8 @@
 """Thresholds chosen on validation data."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -47,5 +50,25 @@ def test_the_search_can_be_narrowed():
 
 
 def test_maps_and_references_must_be_pairs():
-    with pytest.raises(BadInput, match="1 maps and 0 references"):
+    with pytest.raises(BadInput, match="1 images and 0 references"):
         tune(Threshold(), [{"mask": np.zeros((1, 2, 2), np.float32)}], [], dice)
+
+
+def test_parameters_can_be_set_together():
+    """Alone neither helps: merging needs a size, and removing at that size is worse."""
+
+    @dataclass(frozen=True)
+    class Two:
+        search: ClassVar = {"one,other": ((0, 0), (0, 1), (1, 1)), "one": (0, 1), "other": (0, 1)}
+        one: int = 0
+        other: int = 0
+
+        def __call__(self, _):
+            return np.array([2 if (self.one, self.other) == (1, 1) else self.one + self.other])
+
+    def score(_, predictions):
+        return {0: 1, 1: 0, 2: 2}[int(predictions[0][0])]
+
+    alone = {name: values for name, values in Two.search.items() if "," not in name}
+    assert tune(Two(), [None], [None], score, search=alone) == Two()
+    assert tune(Two(), [None], [None], score) == Two(1, 1)

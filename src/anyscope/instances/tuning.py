@@ -46,7 +46,8 @@ def tune(
         found: What it reads, of each validation image: activated maps by head, or labels of slices.
         references: The reference labels (z, y, x), the same number.
         score: What to maximise, given all references and predictions, so that pooled scores are possible.
-        search: Values to try by parameter; its own where None.
+        search: Values to try by parameter; its own where None. Several parameters, with commas between their names,
+            are set together.
         rounds: Upper bound of the rounds.
     """
     if not found or len(found) != len(references):
@@ -67,7 +68,9 @@ def tune(
     for _ in range(rounds):
         before = best
         for name, values in grid.items():
-            candidates = [replace(best, **{name: value}) for value in values]  # type: ignore[type-var]
+            names = name.split(",")
+            together = [value if len(names) > 1 else (value,) for value in values]
+            candidates = [replace(best, **dict(zip(names, each, strict=True))) for each in together]  # type: ignore[type-var]
             best = max([best, *candidates], key=rate)
         if best == before:
             break

@@ -24,7 +24,7 @@ from anyscope.training.batches import Batch
 from anyscope.training.objective import Objective
 from anyscope.training.settings import TrainSettings
 
-_QUICK_SEARCH = {"watershed": {"seed_distance": (0.2, 0.5, 0.75), "threshold": (0.5, 0.6)}}
+_QUICK_SEARCH = {"watershed": {"seed_distance": (0.2, 0.5, 0.75), "threshold": (0.5, 0.6), "smoothing_px": (0.0, 2.0)}}
 """What is tried after every epoch, by decoder."""
 
 
@@ -157,7 +157,7 @@ class Validation:
         self, start: Decoder, found: Sequence[Decodable], search: Mapping[str, Sequence[Any]] | None, rounds: int
     ) -> Decoder:
         values_of = start.search if search is None else search
-        grid = {name: values for name, values in values_of.items() if name not in self.fixed}
+        grid = {name: values for name, values in values_of.items() if not self.fixed & set(name.split(","))}
         shapes = [each.shape for each in found]
 
         def rate(references: Sequence[Labels], predictions: Sequence[Labels]) -> float:

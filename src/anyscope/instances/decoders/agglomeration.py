@@ -14,7 +14,7 @@ from anyscope.contracts import Labels
 from anyscope.errors import BadInput
 from anyscope.instances.decoders.affinities import channels_of, cut_boundary, held_together, neighbour_links
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Offsets, Probability, Sigma
-from anyscope.instances.decoders.finishing import GROWTHS, ObjectParameters
+from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
 from anyscope.instances.decoders.regions import (
     Ids,
     Map,
@@ -76,10 +76,10 @@ class Agglomeration(ObjectParameters):
 
     name: ClassVar[str] = "agglomeration"
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "join_above": (0.2, 0.35, 0.5, 0.65, 0.8, 0.9),
+        "join_above": (0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
         "threshold": (0.3, 0.5, 0.7),
         "seed_boundary": (0.3, 0.5, 0.7),
-        "min_size_px": (8, 32, 128),
+        "small,min_size_px": SIZES,
         "grow": GROWTHS,
     }
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability
-from anyscope.instances.decoders.finishing import GROWTHS, ObjectParameters
+from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
 from anyscope.instances.decoders.regions import (
     add_unseeded,
     components,
@@ -43,7 +43,7 @@ class Components(ObjectParameters):
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
         "interior": (None, 0.3, 0.5, 0.7),
-        "min_size_px": (0, 8, 16, 32, 64, 128),
+        "small,min_size_px": SIZES,
         "grow": GROWTHS,
     }
     reads: ClassVar[Mapping[str, str]] = {"interior": "boundary"}

@@ -18,10 +18,14 @@ from anyscope.instances.decoders.base import Count, Dimensions
 from anyscope.instances.decoders.regions import Ids, Map, components, distance_to, flood
 from anyscope.instances.numbering import compact, count_pixels
 
+Small = Literal["remove", "merge"]
 Growth = Literal["none", "nearest", "boundary"]
 GROWTHS: tuple[Growth, ...] = ("none", "boundary")
-"""What is tried when a decoder is tuned."""
-Small = Literal["remove", "merge"]
+SIZES: tuple[tuple[Small, int], ...] = (
+    *(("remove", size_px) for size_px in (0, 8, 16, 32, 64, 128)),
+    *(("merge", size_px) for size_px in (16, 64, 128, 256)),
+)  # fmt: skip
+"""What is tried when a decoder is tuned: together, since merging shows its worth at other sizes than removing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from anyscope.instances.decoders.affinities import (
     neighbour_links,
 )
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Offsets, Probability
-from anyscope.instances.decoders.finishing import GROWTHS, ObjectParameters
+from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
 from anyscope.instances.decoders.regions import Ids, Map, Mask, place
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
 
@@ -49,9 +49,10 @@ class MutexWatershed(ObjectParameters):
 
     name: ClassVar[str] = "mutex_watershed"
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "bias": (-0.2, -0.1, 0.0, 0.1, 0.2),
-        "threshold": (0.3, 0.5, 0.7),
-        "min_size_px": (8, 32, 128),
+        "strides": ((1, 2, 2), (1, 4, 4)),
+        "bias": (-0.1, -0.05, 0.0, 0.05, 0.1),
+        "threshold": (0.1, 0.3, 0.5, 0.7),
+        "small,min_size_px": SIZES,
         "grow": GROWTHS,
     }
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED

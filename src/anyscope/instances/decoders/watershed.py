@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability, Sigma
-from anyscope.instances.decoders.finishing import GROWTHS, ObjectParameters
+from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
 from anyscope.instances.decoders.regions import Map, Mask, add_unseeded, components, distance_to, flood, place, smooth
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
 
@@ -45,8 +45,8 @@ class Watershed(ObjectParameters):
         "seed_centre": (0.2, 0.35, 0.5, 0.65, 0.8, 1.0),
         "seed_boundary": (0.3, 0.5, 0.7),
         "threshold": (0.3, 0.4, 0.5, 0.6, 0.7),
-        "smoothing_px": (0.0, 1.0, 2.0),
-        "min_size_px": (0, 8, 16, 32, 64, 128),
+        "smoothing_px": (0.0, 1.0, 2.0, 3.0),
+        "small,min_size_px": SIZES,
         "grow": GROWTHS,
     }
     reads: ClassVar[Mapping[str, str]] = {
