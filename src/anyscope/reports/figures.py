@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Record = Mapping[str, Any]
+_LEGEND_LETTERS, _LINE_LETTERS = 44, 5
+"""Width of a legend, and of the piece of line before a label, in letters."""
+_LEGEND_ROW_PT = 15
 
 
 def _number(value: object) -> float:
@@ -36,7 +39,20 @@ def _draw(axes: Axes, records: Sequence[Record], keys: Sequence[str], labels: Se
         dashes = ("-", (0, (4, 2)), (0, (1, 1.5)), "-.")[place % 4]
         axes.plot(epochs, values, color=colour, label=clean(label), marker=marker, markersize=3.5, linestyle=dashes)
     if len(keys) > 1 or labels[0]:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=3, borderaxespad=0, columnspacing=1.2)
+        columns = legend_columns(labels)
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, borderaxespad=0, columnspacing=1.2)
+        rows = -(-len(labels) // columns)
+        axes.set_title(axes.get_title(loc="left"), pad=6 + _LEGEND_ROW_PT * rows)
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """How many labels fit beside each other above a panel: a legend that is too wide leaves no room for the axes.
+
+    >>> legend_columns(["training", "validation"]), legend_columns(["a label of rather many letters"] * 3)
+    (2, 1)
+    """
+    widest = max(map(len, labels))
+    return max(1, min(3, _LEGEND_LETTERS // (widest + _LINE_LETTERS)))
 
 
 def learning_curves(records: Sequence[Record], best_epoch: int | None = None) -> tuple[Plot, ...]:
@@ -54,14 +70,24 @@ def learning_curves(records: Sequence[Record], best_epoch: int | None = None) ->
     if losses:
         names = {"train_loss": "training", "val_loss": "validation"}
         plots.append(_curve(records, "Loss", losses, [names[key] for key in losses], best_epoch))
-    for start in range(0, len(scores), 3):
-        shown = scores[start : start + 3]
-        labels = [score_name(key.removeprefix("val_")) for key in shown]
-        title = "Validation scores" if len(scores) > 1 else "Validation"
-        plots.append(_curve(records, title, shown, labels, best_epoch))
+    title = "Validation scores" if len(scores) > 1 else "Validation"
+    for alike in _alike(records, scores):
+        for start in range(0, len(alike), 3):
+            shown = alike[start : start + 3]
+            labels = [score_name(key.removeprefix("val_")) for key in shown]
+            plots.append(_curve(records, title, shown, labels, best_epoch))
     if "learning_rate" in keys:
         plots.append(_curve(records, "Learning rate", ["learning_rate"], [""], None))
     return tuple(plots)
+
+
+def _alike(records: Sequence[Record], scores: Sequence[str]) -> list[list[str]]:
+    """Scores between 0 and 1 apart from others: bits and counts would press them flat."""
+    shares, others = [], []
+    for key in scores:
+        known = [value for value in _series(records, key)[1] if math.isfinite(value)]
+        (shares if all(-1 <= value <= 1 for value in known) else others).append(key)
+    return [group for group in (shares, others) if group]
 
 
 def _curve(
@@ -78,6 +104,7 @@ def _curve(
         if known and min(known) > 0 and max(known) > 30 * min(known):
             axes.set_yscale("log")
             axes.minorticks_off()
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         if known and title.startswith("Validation") and min(known) >= 0 and max(known) <= 1:
             axes.set_ylim(top=min(1.0, max(known) + 0.08 * (max(known) - min(known)) + 0.01))
         if best_epoch is not None:

@@ -10,6 +10,7 @@ from anyscope.contracts import Task
 from anyscope.datasets import open_dataset
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions, output_suffix
+from anyscope.inference import decoder_of
 from anyscope.metrics import PROTOCOLS
 from anyscope.models import SegmenterSpec, load_segmenter
 from anyscope.reports.run_report import RunReport, run_report
@@ -91,7 +92,7 @@ def _facts(
         facts |= {"weights": spec.weights, "intensity": str(spec.intensity)}
         facts["pixel size"] = spec.pixels
         if spec.decoder is not None:
-            facts["decoder"] = f"{spec.decoder.name} {dict(spec.decoder.parameters)}"
+            facts["decoder"] = decoder_of(spec).describe()
         facts |= {str(key).replace("_", " "): value for key, value in spec.provenance.items()}
     if evaluation is not None:
         facts["test images"] = evaluation["n"]
