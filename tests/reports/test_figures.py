@@ -27,6 +27,20 @@ def test_panels() -> None:
     assert learning_curves([]) == ()
 
 
+def test_scores_of_other_kinds_and_long_names_have_room(recwarn: pytest.WarningsRecorder) -> None:
+    records = [
+        {"epoch": n, "val_adapted_rand_error": 0.5 / n, "val_adapted_rand_error_scikit_image": 0.6 / n,
+         "val_adapted_rand_precision": 0.9, "val_voi": 400 / n**4, "learning_rate": 10.0**-n} for n in range(1, 6)
+    ]  # fmt: skip
+    shares, information, rate = learning_curves(records, best_epoch=5)
+    assert "precision" in texts(shares)
+    assert "VOI" not in texts(shares)
+    assert "VOI" in texts(information)
+    assert "0.001" in texts(rate)
+    assert "$" not in texts(rate) + texts(information)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize(
     "records",
     [

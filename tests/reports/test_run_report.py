@@ -84,6 +84,15 @@ def test_without_evaluation_or_anything(run: RunReport) -> None:
     assert "Scored on 2 images by the protocol p." in Outline(evaluation_report(undefined)).text
 
 
+def test_decoders_are_compared_where_there_are_several(run: RunReport) -> None:
+    one = {"decoder": {"name": "watershed"}, "words": "grown from seeds", "scores": {"voi": 0.25}}
+    other = {"decoder": {"name": "components"}, "words": "what hangs together", "scores": {"voi": None}}
+    text = Outline(run_report(replace(run, decoders=[one, other]))).text
+    assert "grown from seeds" in text
+    assert text.index("watershed") < text.index("components")
+    assert "How objects are made" not in Outline(run_report(replace(run, decoders=[one]))).text
+
+
 def test_unknown_primary_score(run: RunReport) -> None:
     with pytest.raises(BadInput, match="one of foreground_iou, voi_split"):
         run_report(replace(run, primary_score="dice"))

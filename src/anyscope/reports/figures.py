@@ -83,7 +83,8 @@ def learning_curves(records: Sequence[Record], best_epoch: int | None = None) ->
 
 def _alike(records: Sequence[Record], scores: Sequence[str]) -> list[list[str]]:
     """Scores between 0 and 1 apart from others: bits and counts would press them flat."""
-    shares, others = [], []
+    shares: list[str] = []
+    others: list[str] = []
     for key in scores:
         known = [value for value in _series(records, key)[1] if math.isfinite(value)]
         (shares if all(-1 <= value <= 1 for value in known) else others).append(key)

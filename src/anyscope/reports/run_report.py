@@ -35,6 +35,8 @@ from anyscope.reports.stacks import StackItem
 
 _GROUPS = {"worst": "The worst", "median": "In the middle", "best": "The best"}
 _LONGEST_TABLE = 500
+_MOST_SCORES = 8
+"""Columns of a table that also holds words."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class RunReport:
         primary_score: The score that images are ranked by; the first of the document where it is None.
         higher_is_better: False where the primary score is an error or a distance.
         best_epoch: The epoch whose weights were kept.
+        decoders: Decoders that were tuned, as ``decoders.json`` has them, the best one first.
         facts: What a reader asks first: dataset, number of images, seed, model.
         notes: Alarms, or plain sentences shown as notes.
         commands: What to type to get the same again.
@@ -107,6 +110,7 @@ class RunReport:
     primary_score: str | None = None
     higher_is_better: bool = True
     best_epoch: int | None = None
+    decoders: Sequence[Mapping[str, Any]] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[Alarm | str] = ()
     commands: Sequence[str] = ()
@@ -148,6 +152,8 @@ def run_page(report: RunReport) -> Page:
     top += [*training_alarms(report.metrics, report.best_epoch), *alarms_of(report.notes)]
     if report.metrics:
         sections.append(_training_section(report.metrics, report.best_epoch))
+    if len(report.decoders) > 1:
+        sections.append(_decoder_section(report.decoders))
     facts: list[Block] = [Facts.of("In short", report.facts)] if report.facts else []
     facts.append(Facts.of("All settings", report.settings, collapsed=bool(report.facts)))
     if report.environment:
@@ -322,6 +328,16 @@ def _training_section(metrics: Sequence[Mapping[str, Any]], best_epoch: int | No
     header = tuple(score_name(key) for key in keys)
     plots = Plots(learning_curves(metrics, best_epoch))
     return Section("Training", (plots, DataTable(caption, header, table, collapsed=True)))
+
+
+def _decoder_section(decoders: Sequence[Mapping[str, Any]]) -> Section:
+    lead = "Scores of the validation part by every decoder that fits, each with the parameters that scored best there."
+    names = list(decoders[0]["scores"])[:_MOST_SCORES]
+    rows = tuple(
+        (one["decoder"]["name"], *(_cell(one["scores"][name]) for name in names), one["words"]) for one in decoders
+    )
+    header = ("Decoder", *(score_name(name) for name in names), "How objects are made")
+    return Section("Decoders", (DataTable("Decoders, the best one first", header, rows),), lead)
 
 
 def _cell(value: object) -> str | float | None:

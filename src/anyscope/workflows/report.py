@@ -54,6 +54,7 @@ def report(folder: Path | str) -> Path:
     spec = load_segmenter(folder).spec if (folder / "segmenter").is_dir() else None
     evaluation = _json(folder / "test" / "evaluation.json")
     finished = _json(folder / "finished.json") or {}
+    protocol = None if evaluation is None else PROTOCOLS[evaluation["protocol"]]
     task: Task = settings["task"]
     shown = _shown(folder, settings, evaluation) if evaluation is not None else ShownImages()
     page = run_report(
@@ -68,7 +69,9 @@ def report(folder: Path | str) -> Path:
             ranking=shown.ranking,
             stacks=shown.stacks,
             findings=shown.findings,
-            primary_score=None if evaluation is None else PROTOCOLS[evaluation["protocol"]].headline,
+            primary_score=None if protocol is None else protocol.headline,
+            higher_is_better=protocol is None or protocol.headline not in protocol.errors,
+            decoders=(_json(folder / "decoders.json") or {}).get("decoders", ()),
             best_epoch=finished.get("best_epoch"),
             facts=_facts(settings, spec, evaluation, run),
             notes=shown.notes,
