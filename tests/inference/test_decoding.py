@@ -27,6 +27,18 @@ def test_a_decoder_comes_with_the_parameters_tuned_for_it():
     assert untuned.linker is None
 
 
+def test_objects_of_the_volume_at_once():
+    whole = with_decoder(SPEC, None, "volume").decoder
+    assert whole.linker is None
+    assert whole.parameters == {"threshold": 0.3, "dimensions": 3}
+    tuned = DecoderSpec(name="watershed", parameters={"threshold": 0.8, "dimensions": 3})
+    slicewise = BEST.model_copy(update={"parameters": {"threshold": 0.3, "dimensions": 2}})
+    spec = SPEC.model_copy(update={"decoder": slicewise, "alternatives": (tuned,)})
+    assert with_decoder(spec, None, "volume").decoder == tuned
+    back = with_decoder(spec.model_copy(update={"decoder": tuned, "alternatives": (slicewise,)}), None, "overlap")
+    assert back.decoder == slicewise
+
+
 def test_linkers():
     assert with_decoder(SPEC, None, "none").decoder.linker is None
     assert with_decoder(SPEC, "components", "overlap").decoder.linker == BEST.linker

@@ -177,7 +177,7 @@ def predict(
     out: Out,
     instances: Annotated[bool, typer.Option("--instances", help="Objects, also from a network of masks.")] = False,
     decoder: Annotated[str | None, typer.Option(help="Another decoder than the one that was best.")] = None,
-    link: Annotated[str | None, typer.Option(help="How slices become volumes: a linker, or none.")] = None,
+    link: Annotated[str | None, typer.Option(help="How slices become volumes: a linker, volume, or none.")] = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also the foreground probability.")] = False,
     table: Annotated[Path | None, typer.Option(help="One row for each object: .csv or .parquet.")] = None,
     split: Split = None,

@@ -15,7 +15,7 @@ from anyscope.instances import (
 from anyscope.models import SegmenterSpec
 from anyscope.models.spec import DecoderSpec, LinkerSpec
 
-NO_LINKER = "none"
+NO_LINKER, IN_THE_VOLUME = "none", "volume"
 
 
 def decoder_of(spec: SegmenterSpec) -> Decoding:
@@ -36,8 +36,8 @@ def with_decoder(spec: SegmenterSpec, decoder: str | None, linker: str | None) -
         spec: What the segmenter is.
         decoder: Name of a decoder: with the parameters that training has tuned for these weights, where it has. None
             for that of the spec.
-        linker: Name of a linker for the objects of slices, tuned where it was; ``none`` for none, None for what goes
-            with the decoder.
+        linker: Name of a linker for the objects of slices, tuned where it was; ``none`` for none, ``volume`` to make
+            objects of the volume at once, None for what goes with the decoder.
 
     Raises:
         BadInput: The heads do not suffice for the decoder.
@@ -56,8 +56,27 @@ def with_decoder(spec: SegmenterSpec, decoder: str | None, linker: str | None) -
         if chosen is None:
             default = default_decoder(spec.task, spec.heads, spec.offsets)
             chosen = DecoderSpec(name=default.name, parameters=vars(default))
-        chosen = chosen.model_copy(update={"linker": None if linker == NO_LINKER else _linker(linker, tuned)})
+        chosen = _in_the_volume(chosen, tuned) if linker == IN_THE_VOLUME else _linked(chosen, linker, tuned)
     return spec.model_copy(update={"decoder": chosen})
+
+
+def _in_the_volume(chosen: DecoderSpec, tuned: list[DecoderSpec]) -> DecoderSpec:
+    """The decoder as it was tuned for volumes, or as it is, but in the volume."""
+    if not hasattr(build_decoder(chosen.name, chosen.parameters), "dimensions"):
+        raise BadInput(f"decoder {chosen.name!r}", "makes no objects", "one that does", "leave --link out")
+    for one in tuned:
+        if one.name == chosen.name and one.parameters.get("dimensions") == 3:
+            return one
+    return chosen.model_copy(update={"parameters": {**chosen.parameters, "dimensions": 3}, "linker": None})
+
+
+def _linked(chosen: DecoderSpec, name: str, tuned: list[DecoderSpec]) -> DecoderSpec:
+    """The decoder slice by slice with another linker or none."""
+    if chosen.parameters.get("dimensions") == 3:
+        slicewise = [one for one in tuned if one.name == chosen.name and one.parameters.get("dimensions", 2) == 2]
+        in_slices = {**chosen.parameters, "dimensions": 2}
+        chosen = slicewise[0] if slicewise else chosen.model_copy(update={"parameters": in_slices})
+    return chosen.model_copy(update={"linker": None if name == NO_LINKER else _linker(name, tuned)})
 
 
 def _linker(name: str, tuned: list[DecoderSpec]) -> LinkerSpec:

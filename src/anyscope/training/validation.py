@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,16 @@ from anyscope.errors import BadInput
 from anyscope.geometry import VoxelSize
 from anyscope.images.resampling import resample_labels
 from anyscope.inference import Decodable, InferenceSettings, decodable
-from anyscope.instances import LINKERS, Decoder, Linker, build_decoder, build_linker, fitting_decoders, tune
+from anyscope.instances import (
+    LINKERS,
+    Decoder,
+    Decoding,
+    Linker,
+    build_decoder,
+    build_linker,
+    fitting_decoders,
+    tune,
+)
 from anyscope.metrics import PROTOCOLS, EvaluationProtocol, default_protocol
 from anyscope.models import Segmenter, SegmenterSpec
 from anyscope.models.spec import DecoderSpec, LinkerSpec
@@ -120,41 +129,50 @@ class Validation:
         """Scores, pooled over the images, with the best decoder of a quick search: maps are judged, not thresholds."""
         found = self._decodable(segmenter, inference)
         start = self.decoders[0]
-        decoder = self._tuned(start, found, _QUICK_SEARCH.get(start.name, {}), rounds=1)
+        decoder = self._tuned(start, found, self.while_training, _QUICK_SEARCH.get(start.name, {}), rounds=1)
         return self._scores(self.while_training, [each.labels(decoder) for each in found])
 
     def tuned_decoders(self, segmenter: Segmenter, inference: InferenceSettings) -> list[TunedDecoder]:
         """The decoders that fit, or the one wanted, each with the parameters that score best, the best decoder first.
 
         Where slices are to be linked, a decoder is tuned slice by slice, then each linker on what it finds; the better
-        linker stays.
+        linker stays. Beside that the decoder is tuned in the volume, where it can join slices itself.
         """
         found = self._decodable(segmenter, inference)
-        tuned = [self._finished(self._tuned(start, found, None, rounds=2), found) for start in self.decoders]
+        tuned = []
+        for start in self.decoders:
+            best = self._tuned(start, found, self.while_training, rounds=2)
+            tuned.append(self._finished(best, found))
+            if self.linkers and joins_slices(best):
+                whole = self._tuned(replace(best, dimensions=3), found, self.protocol, rounds=1)  # type: ignore[type-var]
+                tuned.append(self._scored(whole, [each.labels(whole) for each in found]))
         return sorted(tuned, key=lambda each: each.rating, reverse=True)
 
     def _finished(self, decoder: Decoder, found: Sequence[Decodable]) -> TunedDecoder:
         """A tuned decoder with its linker and its scores."""
         labels = [each.labels(decoder) for each in found]
-        spec, words = DecoderSpec(name=decoder.name, parameters=vars(decoder)), decoder.describe()
         if not self.linkers:
-            scores = self._scores(self.protocol, labels)
-            return TunedDecoder(spec, words, scores, self.protocol.rating(scores))
+            return self._scored(decoder, labels)
+        rate = self._rate(self.protocol)
+        best = [tune(build_linker(name), labels, self._references(), rate) for name in self.linkers]
+        linked = (self._scored(decoder, [linker(each) for each in labels], linker) for linker in best)
+        return max(linked, key=lambda each: each.rating)
 
-        def linked(linker: Linker) -> TunedDecoder:
-            scores = self._scores(self.protocol, [linker(each) for each in labels])
-            linked_spec = LinkerSpec(name=linker.name, parameters=vars(linker))
-            described = f"{words}; {linker.describe()}"
-            with_linker = spec.model_copy(update={"linker": linked_spec})
-            return TunedDecoder(with_linker, described, scores, self.protocol.rating(scores))
-
-        best = [
-            tune(build_linker(name), labels, self._references(), self._rate(self.protocol)) for name in self.linkers
-        ]
-        return max((linked(linker) for linker in best), key=lambda each: each.rating)
+    def _scored(self, decoder: Decoder, labels: Sequence[Labels], linker: Linker | None = None) -> TunedDecoder:
+        """What has made these labels, with their scores."""
+        scores = self._scores(self.protocol, labels)
+        linked = None if linker is None else LinkerSpec(name=linker.name, parameters=vars(linker))
+        spec = DecoderSpec(name=decoder.name, parameters=vars(decoder), linker=linked)
+        return TunedDecoder(spec, Decoding(decoder, linker).describe(), scores, self.protocol.rating(scores))
 
     def _tuned(
-        self, start: Decoder, found: Sequence[Decodable], search: Mapping[str, Sequence[Any]] | None, rounds: int
+        self,
+        start: Decoder,
+        found: Sequence[Decodable],
+        protocol: EvaluationProtocol,
+        search: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        rounds: int,
     ) -> Decoder:
         values_of = start.search if search is None else search
         grid = {name: values for name, values in values_of.items() if not self.fixed & set(name.split(","))}
@@ -162,7 +180,7 @@ class Validation:
 
         def rate(references: Sequence[Labels], predictions: Sequence[Labels]) -> float:
             resampled = [resample_labels(one, shape) for one, shape in zip(predictions, shapes, strict=True)]
-            return self._rate(self.while_training)(references, resampled)
+            return self._rate(protocol)(references, resampled)
 
         return tune(start, [each.maps for each in found], self._references(), rate, search=grid, rounds=rounds)
 
@@ -182,6 +200,12 @@ class Validation:
             for prediction, image in zip(predictions, self.images, strict=True)
         ]
         return protocol.scores(protocol.pool(counts))
+
+
+def joins_slices(decoder: Decoder) -> bool:
+    """Whether a decoder finds objects of a volume in maps of slices: not by affinities that stay in their slice."""
+    offsets = getattr(decoder, "offsets", ())
+    return not offsets or any(z for z, _, _ in offsets)
 
 
 def protocol_for(settings: TrainSettings, classes: int, objects: Literal["2d", "3d"] | None) -> EvaluationProtocol:

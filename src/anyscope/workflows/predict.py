@@ -85,7 +85,8 @@ def predict(
             keep the stems of their inputs, and their formats where these are lossless.
         instances: Make objects of a mask by connected components, where the segmenter has no instances of its own.
         decoder: Another decoder than the best one: with the parameters that training tuned for it.
-        linker: How objects of slices become objects of a volume: a linker, or ``none``.
+        linker: How objects of slices become objects of a volume: a linker, ``volume`` to decode the
+            volume at once, or ``none``.
         probabilities: Also write the foreground probability, into ``OUT/probabilities`` or beside the one file.
         table: Also write one row for each object, as .csv or .parquet.
         split: Only this part of a dataset's split; the outputs then cover just these regions.
