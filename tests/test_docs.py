@@ -21,7 +21,7 @@ from anyscope.models import MODELS
 from anyscope.training.losses import LOSSES
 from anyscope.workflows.catalog import datasets_page
 from anyscope.workflows.conditions import conditions_page
-from anyscope.workflows.methods import methods_page
+from anyscope.workflows.methods import methods_page, objects_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -78,6 +78,10 @@ def test_the_page_of_corruptions_is_up_to_date():
 
 def test_the_page_of_adaptation_is_that_of_the_registry():
     assert (ROOT / "docs" / "adaptation.md").read_text() == methods_page()
+
+
+def test_the_page_of_objects_is_what_the_registries_say():
+    assert (ROOT / "docs" / "objects.md").read_text() == objects_page()
 
 
 def test_the_page_of_datasets_is_that_of_the_catalog():

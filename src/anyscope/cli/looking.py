@@ -69,7 +69,7 @@ def conditions(
 def methods(
     name: Annotated[str | None, typer.Argument(help="One of them, with its parameters.")] = None, as_json: Json = False
 ) -> None:
-    """List the steps of adaptations, and the rules of selection."""
+    """List steps of adaptation, rules of selection, decoders, linkers, pretexts and protocols."""
     from anyscope.workflows.methods import list_methods
     from anyscope.workflows.tables import methods_table
 
