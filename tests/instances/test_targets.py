@@ -240,3 +240,15 @@ def test_centre_by_hand():
     assert values[3, 5] == pytest.approx(2 / np.hypot(2, 2))
     assert (values[labels[0] == 0] == 1).all()
     assert targets(np.array([[[0, 3, 0]]]), HeadLayout(("centre",)))[0].ravel().tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int64])
+def test_centres_of_ids_with_gaps(dtype):
+    labels = np.random.default_rng(0).choice([0, 3, 77, 200], (2, 9, 9)).astype(dtype)
+    for spacing in (None, (2.0, 1.0, 1.0)):
+        values = targets(labels, HeadLayout(("centre",)), spacing=spacing)[0][0]
+        assert (values[labels == 0] == 1).all()
+        for plane, found in [(labels, values)] if spacing else zip(labels, values, strict=True):
+            for label in (3, 77, 200):
+                inside = found[plane == label]
+                assert (inside.min(), inside.max()) == (0, 1)

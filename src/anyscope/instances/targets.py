@@ -163,7 +163,7 @@ def _centre(labels: Labels, distance: NDArray[np.float32], spacing: Spacing | No
         return result
     # the last of the pixels in ascending order of distance is the innermost one of its object
     order = np.argsort(np.nan_to_num(distance[places], posinf=0.0), kind="stable")
-    innermost = np.empty(ids.max() + 1, np.intp)
+    innermost = np.zeros(ids.max() + 1, np.intp)  # ids may have gaps
     innermost[ids[order]] = order
     squares = sum(
         ((axis - axis[innermost][ids]) * np.float32(scale)) ** 2 for axis, scale in zip(places, spacing, strict=True)
