@@ -9,7 +9,8 @@ from scipy import ndimage
 from anyscope.datasets import open_dataset
 from anyscope.datasets.patches import PatchSampler
 from anyscope.datasets.planes import PlaneReader
-from anyscope.images import Intensity
+from anyscope.errors import BadInput
+from anyscope.images import Intensity, write_image, write_labels
 from anyscope.images.resampling import resample_image, resample_labels
 
 FIXED = Intensity(kind="fixed", low=0, high=255)
@@ -48,13 +49,13 @@ def test_image_and_labels_stay_together(planes):
     for number in range(10):
         patch = sampler.draw(number)
         assert patch.image.shape == (1, 48, 48)
-        assert np.array_equal(patch.image[0] * 255 > 100, patch.labels > 0)
+        assert np.array_equal(patch.image[0] * 255 > 100, patch.labels[0] > 0)
 
 
 def test_small_planes_are_continued_by_reflection(planes):
     patch = PatchSampler(planes(), 128, 0, 0.5, seed=0).draw(0)
     assert patch.image.shape == (1, 128, 128)
-    assert np.array_equal(patch.image[0] * 255 > 100, patch.labels > 0)
+    assert np.array_equal(patch.image[0] * 255 > 100, patch.labels[0] > 0)
 
 
 def test_neighbours_are_channels_and_the_last_plane_is_repeated(planes):
@@ -90,3 +91,18 @@ def test_resampling_keeps_constants_means_and_places():
     labels[5:10, 5:10] = 2**40
     assert np.array_equal(resample_labels(labels, (40, 40))[10:20, 10:20], np.full((10, 10), 2**40))
     assert set(np.unique(resample_labels(labels, (13, 7)))) <= {0, 2**40}
+
+
+def test_neighbouring_labels_come_along_and_the_outermost_slices_are_not_drawn(tmp_path):
+    labels = np.arange(1, 6, dtype=np.uint8)[:, None, None] * np.ones((5, 20, 20), np.uint8)
+    write_image(tmp_path / "images" / "a.tif", labels[None])
+    write_labels(tmp_path / "labels" / "a.tif", labels)
+    (tmp_path / "dataset.yaml").write_text("labels: instances\nvoxel_size_nm: [40, 10, 10]\nsplit: {train: {a: ''}}\n")
+    reader = PlaneReader(open_dataset(tmp_path).labelled("train").regions, "instances", Intensity(), None)
+    sampler = PatchSampler(reader, 16, 0, 0.5, seed=0, label_neighbours=2)
+    patch = sampler.draw(0)
+    assert patch.labels[:, 0, 0].tolist() == [1, 2, 3, 4, 5]
+    assert patch.valid.shape == (5, 16, 16)
+    assert patch.spacing == 4
+    with pytest.raises(BadInput, match=r"5 slice\(s\) to train on; expected at least 7"):
+        PatchSampler(reader, 16, 0, 0.5, seed=0, label_neighbours=3)

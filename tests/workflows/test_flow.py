@@ -80,7 +80,7 @@ def test_prediction_resumes_and_finished_work_is_left_alone(run, blobs, tmp_path
     anyscope.predict(run, blobs, tmp_path / "out", device="cpu", resume=True)
     assert out.labels["i0"].exists()
     assert out.labels["i1"].stat().st_mtime_ns == kept
-    with pytest.raises(BadInput, match="other settings: instances"):
+    with pytest.raises(BadInput, match="instances was False, is True"):
         anyscope.predict(run, blobs, tmp_path / "out", instances=True, device="cpu", resume=True)
 
 
