@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from numpy.typing import NDArray
+
 from anyscope.reports.blocks import Alarm
 from anyscope.reports.samples import Sample
 
@@ -41,15 +43,20 @@ def training_alarms(metrics: Sequence[Mapping[str, Any]], best_epoch: int | None
 def image_alarms(samples: Sequence[Sample]) -> tuple[Alarm, ...]:
     """Alarms about the images shown: predictions without an object where the reference has some, or full of one."""
     empty = [sample.name for sample in samples if sample.reference.any() and not sample.prediction.any()]
-    full = [sample.name for sample in samples if sample.prediction.all() and not sample.reference.all()]
+    full = [sample.name for sample in samples if _is_one(sample.prediction) and not _is_one(sample.reference)]
     alarms = []
     if empty:
         text = f"Nothing was predicted for {_listed(empty)}, although the reference has objects."
         alarms.append(Alarm("empty predictions", text, "danger"))
     if full:
-        text = f"Everything was predicted as foreground for {_listed(full)}."
+        text = f"A single object or class fills the whole prediction of {_listed(full)}."
         alarms.append(Alarm("predictions without background", text, "danger"))
     return tuple(alarms)
+
+
+def _is_one(labels: NDArray[Any]) -> bool:
+    """Whether one object or class fills everything. Several may: neurites leave no background between them."""
+    return bool(labels.size and labels.min() == labels.max() != 0)
 
 
 def _finite(value: object) -> bool:
