@@ -16,6 +16,7 @@ import anyscope
 from anyscope.datasets import open_dataset
 from anyscope.errors import BadInput, Incomplete
 from anyscope.images import open_image, read_labels, write_image, write_labels
+from anyscope.inference import InferenceSettings
 from anyscope.models import load_segmenter
 from anyscope.running.run_folder import RunFolder
 
@@ -245,3 +246,37 @@ def test_constant_and_undefined_images_train_and_predict(run, tmp_path):
 
 def test_settings_of_the_tests_are_those_of_a_user():
     assert set(TINY) <= set(type(tiny()).model_fields)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"decoder": "mutex_watershed"}, "does not fit the heads"),
+        ({"heads": "mask,affinities", "dimensions": 3}, "slice.s. to train on"),
+        ({"decoder": "watershed", "decoder_arguments": {"wishes": 1}}, "wishes"),
+    ],
+)
+def test_what_cannot_be_learned_or_decoded_is_refused_before_anything_is_written(given, message, blobs, tmp_path):
+    with pytest.raises(BadInput, match=message):
+        anyscope.train(blobs, tmp_path / "run", settings=tiny(task="instances", **given), device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_affinities_are_learned_decoded_and_compared(blobs, tmp_path):
+    offsets = ((0, -1, 0), (0, 0, -1), (0, -5, 0), (0, 0, -5))
+    settings = tiny(
+        task="instances", heads="mask,boundary,affinities", offsets=offsets, protocol="instances_2d", epochs=3
+    )
+    run = anyscope.train(blobs, tmp_path / "run", settings=settings, device="cpu").run
+    tuned = json.loads((run / "decoders.json").read_text())
+    ratings = [one["scores"]["accuracy_50"] for one in tuned["decoders"]]
+    assert {one["decoder"]["name"] for one in tuned["decoders"]} == {
+        "mutex_watershed", "agglomeration", "watershed", "components",
+    }  # fmt: skip
+    assert ratings == sorted(ratings, reverse=True)
+    assert json.loads((run / "test" / "evaluation.json").read_text())["protocol"] == "instances_2d"
+    other = anyscope.predict(run, blobs, tmp_path / "out", split="test", decoder="components", device="cpu")
+    assert all(read_labels(path).max() > 0 for path in other.labels.values())
+    with pytest.raises(BadInput, match="test-time augmentation"):
+        anyscope.predict(run, blobs, tmp_path / "tta", inference=InferenceSettings(augmentation="d4"), device="cpu")
+    assert not (tmp_path / "tta").exists()

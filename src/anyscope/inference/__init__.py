@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anyscope.inference.prediction import (
         Decodable,
         TilingDifference,
+        check_augmentation,
         decodable,
         predict_maps,
         segment,
@@ -32,6 +33,7 @@ _HOMES = {
     "Network": "network",
     "TilingDifference": "prediction",
     "activate": "activation",
+    "check_augmentation": "prediction",
     "decodable": "prediction",
     "decoder_of": "decoding",
     "estimate_memory": "memory",
@@ -51,6 +53,7 @@ __all__ = [
     "Network",
     "TilingDifference",
     "activate",
+    "check_augmentation",
     "decodable",
     "decoder_of",
     "estimate_memory",

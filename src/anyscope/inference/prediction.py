@@ -70,13 +70,7 @@ def _predict(
     """The maps at the image's own pixels or at the working ones, and how they were made."""
     spec = network.spec
     channels, depth, height, width = _checked_shape(image, spec)
-    directed = [head for head in spec.heads if HEADS[head].directed]
-    if directed and settings.augmentation != "none":
-        raise BadInput(
-            f"augmentation {settings.augmentation!r}",
-            f"the head {directed[0]!r}, which changes when images turn",
-            "none",
-        )
+    check_augmentation(spec, settings)
     with predicting(network, settings.device) as device:
         plan = estimate_memory(network, (channels, depth, height, width), settings, pixel_size_nm)
         shape = plan.working_shape if at_working_pixels else (height, width)
@@ -93,6 +87,18 @@ def _predict(
             if advance is not None:
                 advance(last - first)
     return maps, plan
+
+
+def check_augmentation(spec: SegmenterSpec, settings: InferenceSettings) -> None:
+    """Refuse test-time augmentation where a head changes when images turn.
+
+    Raises:
+        BadInput: There is such a head; the message names it.
+    """
+    directed = [head for head in spec.heads if HEADS[head].directed]
+    if directed and settings.augmentation != "none":
+        found = f"cannot be used with the head {directed[0]!r}, which changes when images turn"
+        raise BadInput(f"test-time augmentation {settings.augmentation!r}", found, "none")
 
 
 def segment(

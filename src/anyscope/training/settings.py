@@ -254,4 +254,4 @@ def validated(kind: type[SettingsT], data: dict[str, Any]) -> SettingsT:
         key, problem = explain(error)
         if error.errors()[0]["type"] == "extra_forbidden":
             raise unknown_name("setting", key, kind.model_fields) from None
-        raise BadInput(f"setting {key!r}", problem) from None
+        raise BadInput(f"setting {key!r}" if error.errors()[0]["loc"] else "settings", problem) from None

@@ -22,6 +22,7 @@ from anyscope.images import (
 )
 from anyscope.inference import (
     InferenceSettings,
+    check_augmentation,
     decoder_of,
     estimate_memory,
     object_table,
@@ -114,6 +115,7 @@ def predict(
         )
     segmenter.spec = with_decoder(segmenter.spec, decoder, linker)
     inference = (inference or InferenceSettings()).model_copy(update={"device": choose_device(device)})
+    check_augmentation(segmenter.spec, inference)
     segmenter.to(inference.device).to(memory_format=torch.channels_last)  # as in training
     regions = _regions(source, split, read or ReadOptions())
     _describe(segmenter, regions, inference)

@@ -18,6 +18,7 @@ from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
+from anyscope.training.batches import labelled_patches
 from anyscope.training.loop import Fit, fit
 from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
@@ -94,6 +95,7 @@ def train(
         for line in initialise(segmenter, Path(init)).describe():
             say(line)
     check_tuning(segmenter, settings)
+    _check_targets(dataset, settings, spec)
     run = RunFolder.start(out, plain, resume=resume, force=force)
     if run.finished:
         say(f"{out}: finished already, nothing to do")
@@ -136,6 +138,13 @@ def _spec(dataset: Dataset, settings: TrainSettings) -> SegmenterSpec:
         pixel_size_nm=settings.pixel_size_nm,
         input=InputTransform(zoom=settings.zoom),
     )
+
+
+def _check_targets(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec) -> None:
+    """Refuse what cannot be learned or decoded before anything is written."""
+    training = dataset.labelled("train")
+    labelled_patches(training, settings, settings.augmentation, spec.layout, "train")
+    decoders_for(settings, spec, training[0].voxel_size_nm)
 
 
 def _describe(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec, device: str) -> None:
