@@ -101,6 +101,6 @@ class Watershed(ObjectParameters):
     def describe(self) -> str:
         return (
             f"watershed {place(self.dimensions)} of the mask above {self.threshold:g} from seeds with boundary below "
-            f"{self.seed_boundary:g}, distance above {self.seed_distance:g} and centre below {self.seed_centre:g}"
-            f"{self.finish_in_words()}"
+            f"{self.seed_boundary:g}, distance above {self.seed_distance:g} and centre below {self.seed_centre:g},"
+            f" of these what the network predicts{self.finish_in_words()}"
         )
