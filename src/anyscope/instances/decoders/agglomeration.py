@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -76,9 +77,10 @@ class Agglomeration(ObjectParameters):
 
     name: ClassVar[str] = "agglomeration"
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "join_above": (0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+        # together: without fragments nothing can be joined, and fragments joined at once look like none
+        "seed_boundary,join_above": tuple(product((0.1, 0.3, 0.5), (0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95))),
+        "join_above": (0.6, 0.65, 0.75),
         "threshold": (0.3, 0.5, 0.7),
-        "seed_boundary": (0.3, 0.5, 0.7),
         "small,min_size_px": SIZES,
         "grow": GROWTHS,
     }
