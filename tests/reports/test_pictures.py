@@ -13,8 +13,7 @@ from skimage.segmentation import find_boundaries
 
 from anyscope.reports import pictures
 from anyscope.reports.colouring import Colouring, neighbours, object_colours
-from anyscope.reports.palette import OBJECTS
-from anyscope.reports.pictures import BOTH, CONFUSED, PREDICTION, REFERENCE
+from anyscope.reports.palette import BOTH, CONFUSED, OBJECTS, PREDICTION, REFERENCE
 
 LABELS_OF_MANY = arrays(np.int64, (6, 7), elements=st.integers(0, 30))
 

@@ -96,3 +96,14 @@ def test_progress_says_how_far_it_came(capsys):
         shown.advance(2)
         assert "3/4 steps" in shown.describe("loss 1")
     assert "train: 3/4 steps" in capsys.readouterr().err
+
+
+def test_a_document_that_is_no_object_is_refused(tmp_path):
+    run = RunFolder.start(tmp_path / "run", {}, resume=False, force=False)
+    assert run.document("finished.json") == {}
+    run.finish({"score": 0.5})
+    assert run.document("finished.json") == {"score": 0.5}
+    for content, found in (("[1]", "a JSON list"), ("{", "is not JSON")):
+        (tmp_path / "run" / "finished.json").write_text(content)
+        with pytest.raises(BadInput, match=found):
+            run.document("finished.json")

@@ -45,7 +45,7 @@ from anyscope.reports.blocks import (
 from anyscope.reports.drawing import Plot
 from anyscope.reports.numbers import score
 from anyscope.reports.page import Page, Section
-from anyscope.reports.pictures import PREDICTION, REFERENCE
+from anyscope.reports.palette import PREDICTION, REFERENCE
 from anyscope.reports.tiles import Strip, css
 from anyscope.running.ledger import Cell
 

@@ -16,12 +16,7 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels
 from anyscope.reports.colouring import Colouring, object_colours
-from anyscope.reports.palette import BOTH as BOTH
-from anyscope.reports.palette import CONFUSED as CONFUSED
-from anyscope.reports.palette import PREDICTION as PREDICTION
-from anyscope.reports.palette import REFERENCE as REFERENCE
-from anyscope.reports.palette import Colour as Colour
-from anyscope.reports.palette import object_palette
+from anyscope.reports.palette import BOTH, CONFUSED, PREDICTION, REFERENCE, Colour, object_palette
 
 Grey = NDArray[np.uint8]
 """Display values (y, x)."""

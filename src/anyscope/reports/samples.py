@@ -13,7 +13,7 @@ from anyscope.errors import BadInput
 from anyscope.geometry import VoxelSize
 from anyscope.metrics import contingency
 from anyscope.metrics.object_errors import ObjectErrors, object_errors
-from anyscope.reports import pictures
+from anyscope.reports import palette, pictures
 from anyscope.reports.colouring import matching_colours
 from anyscope.reports.error_crops import marks
 from anyscope.reports.error_pictures import error_layer
@@ -63,13 +63,13 @@ class Sample:
 
 def legend(several_classes: bool = False) -> tuple[tuple[str, str], ...]:
     """Colours of the pictures of masks and classes and what they mean: (CSS colour, meaning)."""
-    named: tuple[tuple[pictures.Colour, str], ...] = (
-        (pictures.REFERENCE, "in the reference only: missed"),
-        (pictures.PREDICTION, "in the prediction only: invented"),
-        (pictures.BOTH, "in both"),
+    named: tuple[tuple[palette.Colour, str], ...] = (
+        (palette.REFERENCE, "in the reference only: missed"),
+        (palette.PREDICTION, "in the prediction only: invented"),
+        (palette.BOTH, "in both"),
     )
     if several_classes:
-        named = (*named, (pictures.CONFUSED, "in both, as another class"))
+        named = (*named, (palette.CONFUSED, "in both, as another class"))
     return tuple((f"rgb{colour}", meaning) for colour, meaning in named)
 
 

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Task
 from anyscope.errors import BadInput
-from anyscope.reports import pictures
+from anyscope.reports import palette, pictures
 from anyscope.reports.pictures import GalleryItem, Grey, Panel
 from anyscope.reports.tiles import css, jpeg_uri
 from anyscope.running.atomic import atomic_file
 
 LEVELS = ("source", "target", "matched")
 LEGEND = (
-    (css(pictures.REFERENCE), "before only: gone"),
-    (css(pictures.PREDICTION), "after only: new"),
-    (css(pictures.BOTH), "in both"),
+    (css(palette.REFERENCE), "before only: gone"),
+    (css(palette.PREDICTION), "after only: new"),
+    (css(palette.BOTH), "in both"),
 )
 
 
-FOUND = ((css(pictures.PREDICTION), "what it finds"),)
+FOUND = ((css(palette.PREDICTION), "what it finds"),)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyscope.contracts import Labels
-from anyscope.reports.pictures import Colour, Grey
+from anyscope.reports.palette import Colour
+from anyscope.reports.pictures import Grey
 
 _JPEG_QUALITY = 85
 _LONGEST_PATH = 12_000

@@ -84,6 +84,23 @@ class RunFolder:
         """What the run was asked for."""
         return read_mapping(self.path / "settings.yaml", "the settings of a run")
 
+    def document(self, name: str) -> dict[str, Plain]:
+        """A JSON document of the run, such as ``finished.json``; an empty one where it is not there (yet).
+
+        Raises:
+            BadInput: The file holds something else.
+        """
+        path = self.path / name
+        if not path.is_file():
+            return {}
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise BadInput(path, "is not JSON", "what a run has written", "run the verb again with --force") from None
+        if not isinstance(content, dict):
+            raise BadInput(path, f"a JSON {type(content).__name__}", "a JSON object")
+        return content
+
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""

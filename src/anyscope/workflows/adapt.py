@@ -237,4 +237,4 @@ def _plain(read: ReadOptions | None) -> dict[str, Any] | None:
 
 
 def _result(out: Path) -> AdaptResult:
-    return AdaptResult(out, json.loads((out / DOCUMENT).read_text(encoding="utf-8")))
+    return AdaptResult(out, RunFolder.of(out).document(DOCUMENT))

@@ -35,7 +35,7 @@ def adapt_report(folder: Path) -> Path:
     path = folder / _DOCUMENT
     if not path.is_file():
         raise BadInput(folder, "an adaptation that has not ended", "adaptation.json in it", "continue with --resume")
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = run.document(_DOCUMENT)
     steps = folder / "steps"
     metrics = {step["folder"]: RunFolder(steps / step["folder"]).records() for step in document["steps"]}
     views = read_steps(document, metrics)
@@ -55,7 +55,7 @@ def adapt_report(folder: Path) -> Path:
             translations=_translations(steps, views),
             few=settings.get("target_labels") is not None,
             settings=_settings(settings),
-            environment=_json(folder / "environment.json"),
+            environment=run.document("environment.json"),
             notes=notes,
             commands=commands(folder.resolve().name, settings),
         )
@@ -157,7 +157,3 @@ def _yaml(value: object) -> str:
         if isinstance(value, str) and value.isidentifier() and yaml.safe_load(value) == value
         else json.dumps(value)
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -34,7 +34,8 @@ def cross_report(folder: Path, methods: Sequence[str] | None = None, seeds: Sequ
         BadInput: The folder is not that of a crossing.
         Incomplete: Nothing has been measured yet.
     """
-    settings = RunFolder.of(folder).settings()
+    run = RunFolder.of(folder)
+    settings = run.settings()
     data = tuple(settings["data"])
     with Ledger(folder / "ledger.sqlite", KEY) as ledger:
         cells, failures = list(ledger.cells()), ledger.failures()
@@ -56,7 +57,7 @@ def cross_report(folder: Path, methods: Sequence[str] | None = None, seeds: Sequ
             failures=[Cell(cell.key, None, _short(cell.failure, settings, folder)) for cell in failures],
             left=max(0, wanted - len(results) - len(failures)),
             settings=_settings(settings),
-            environment=_json(folder / "environment.json"),
+            environment=run.document("environment.json"),
             warnings=_warnings(results.values(), settings, folder),
             notes=_notes(settings),
             commands=commands(folder.resolve().name, settings, methods, seeds),
@@ -144,7 +145,3 @@ def commands(out: str, settings: Mapping[str, Any], methods: Sequence[str], seed
     for key, value in flatten(settings["given"]).items():
         words += ["--set", f"{key}={json.dumps(value)}"]
     return shlex.join(words), shlex.join(["anyscope", "report", out])
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,5 +204,5 @@ def _pictures(repaired: Repair, spec: SegmenterSpec) -> PretextPictures:
 
 def _result(run: RunFolder) -> PretrainResult:
     """What a finished run reached, read from its folder."""
-    finished = json.loads((run.path / "finished.json").read_text(encoding="utf-8"))
+    finished = run.document("finished.json")
     return PretrainResult(run.path, finished["spoiled_error"], finished["repaired_error"], run.path / "report.html")

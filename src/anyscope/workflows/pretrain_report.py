@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ def pretrain_report(folder: Path) -> Path:
     if not (folder / "segmenter").is_dir():
         raise BadInput(folder, "a pre-training that has not ended", "segmenter/ in it", "continue with --resume")
     settings, records = run.settings(), run.records()
-    finished = _json(folder / "finished.json")
+    finished = run.document("finished.json")
     pictures, notes = _pictures(folder)
     if settings["images"] == "all":
         notes.append("Of datasets the network saw all images: scores on these would be of images it has seen.")
@@ -46,7 +45,7 @@ def pretrain_report(folder: Path) -> Path:
             pictures=pictures,
             facts=facts,
             settings={key: value for key, value in settings.items() if value is not None},
-            environment=_json(folder / "environment.json"),
+            environment=run.document("environment.json"),
             notes=notes,
             commands=_commands(folder, settings),
         )
@@ -74,10 +73,3 @@ def _commands(folder: Path, settings: dict[str, Any]) -> tuple[str, ...]:
         f"anyscope train --data LABELLED --model {settings['model']} --init {shlex.quote(name)} --out trained",
         f"anyscope pretrain {data} {own} --out {shlex.quote(name)}   # all settings: {name}/settings.yaml",
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +51,8 @@ def report(folder: Path | str) -> Path:
         expected = "a run of train, pretrain, stress, adapt or cross"
         raise BadInput(folder, f"a run of {settings.get('verb', 'an unknown verb')!r}", expected)
     spec = load_segmenter(folder).spec if (folder / "segmenter").is_dir() else None
-    evaluation = _json(folder / "test" / "evaluation.json")
-    finished = _json(folder / "finished.json") or {}
+    evaluation = run.document("test/evaluation.json") or None
+    finished = run.document("finished.json")
     protocol = None if evaluation is None else PROTOCOLS[evaluation["protocol"]]
     task: Task = settings["task"]
     shown = _shown(folder, settings, evaluation) if evaluation is not None else ShownImages()
@@ -61,7 +60,7 @@ def report(folder: Path | str) -> Path:
         RunReport(
             title=f"{settings['model']} on {Path(settings['data']).name}",
             settings={key: value for key, value in settings.items() if value is not None},
-            environment=_json(folder / "environment.json") or {},
+            environment=run.document("environment.json"),
             metrics=run.records(),
             evaluation=evaluation,
             task=task,
@@ -71,7 +70,7 @@ def report(folder: Path | str) -> Path:
             findings=shown.findings,
             primary_score=None if protocol is None else protocol.headline,
             higher_is_better=protocol is None or protocol.headline not in protocol.errors,
-            decoders=(_json(folder / "decoders.json") or {}).get("decoders", ()),
+            decoders=run.document("decoders.json").get("decoders", ()),
             best_epoch=finished.get("best_epoch"),
             facts=_facts(settings, spec, evaluation, run),
             notes=shown.notes,
@@ -114,15 +113,6 @@ def _commands(folder: Path, settings: dict[str, Any]) -> tuple[str, ...]:
         f"anyscope predict {name} {data} --split test --out predictions",
         f"anyscope evaluate predictions {data} --split test",
     )
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise BadInput(path, f"a JSON {type(content).__name__}", "a JSON object")
-    return content
 
 
 def _shown(folder: Path, settings: dict[str, Any], evaluation: dict[str, Any]) -> ShownImages:

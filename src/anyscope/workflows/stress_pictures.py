@@ -25,7 +25,8 @@ from anyscope.metrics import default_protocol
 from anyscope.metrics.protocols import Counts
 from anyscope.reports.assay_figures import ranking_order
 from anyscope.reports.assay_report import AssayPictures
-from anyscope.reports.pictures import PREDICTION, REFERENCE, png_uri
+from anyscope.reports.palette import PREDICTION, REFERENCE
+from anyscope.reports.pictures import png_uri
 from anyscope.reports.tiles import Strip, Tile, busiest_window, css, jpeg_uri, outline_path, unit_to_grey
 from anyscope.running.progress import Progress, progress
 

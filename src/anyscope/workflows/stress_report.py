@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ def stress_report(folder: Path) -> Path:
     """
     run = RunFolder.of(folder)
     plan = plan_of(run)
-    finished = _json(folder / "finished.json")
+    finished = run.document("finished.json")
     reference = finished.get("reference")
     scores, objects = assay_scores(plan, folder, reference if isinstance(reference, str) else None)
     with open_ledger(folder) as ledger:
@@ -50,7 +49,7 @@ def stress_report(folder: Path) -> Path:
             pictures=_pictures(plan, scores, cells),
             attack_steps=plan.attack_steps,
             settings=_settings(plan, scores),
-            environment=_json(folder / "environment.json"),
+            environment=run.document("environment.json"),
             notes=notes,
             commands=commands(plan, folder.resolve().name, scores.reference),
         )
@@ -174,10 +173,3 @@ def _short(text: str | None, plan: AssayPlan) -> str:
     for path in [ref.path for ref in plan.subjects if ref.path is not None] + [ref.path for ref in plan.data]:
         text = text.replace(path, _folder(path))
     return text
-
-
-def _json(path: Path) -> dict[str, object]:
-    if not path.is_file():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) else {}

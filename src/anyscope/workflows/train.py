@@ -204,12 +204,11 @@ def _provenance(dataset: Dataset, settings: TrainSettings, fitted: Fit) -> dict[
 
 def _result(run: RunFolder) -> TrainResult:
     """What a finished run reached, read from its folder."""
-    finished = json.loads((run.path / "finished.json").read_text(encoding="utf-8"))
-    test = run.path / "test" / "evaluation.json"
+    finished = run.document("finished.json")
     return TrainResult(
         run.path,
         finished["best_epoch"],
         finished["validation_score"],
-        json.loads(test.read_text(encoding="utf-8")) if test.is_file() else None,
+        run.document("test/evaluation.json") or None,
         run.path / "report.html",
     )

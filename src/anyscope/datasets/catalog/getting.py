@@ -93,10 +93,9 @@ def _fetched(entry: CatalogEntry, out: Path, downloads: Path, addresses: dict[st
             record[file.name] = {"url": addresses[file.name], "sha256": pooch.file_hash(str(path))}
             if file.folder is not None:
                 unpack(path, downloads / file.folder, file.unpacked_limit_bytes)
-    except BaseException:
+    finally:
         if downloads.is_dir() and not any(downloads.iterdir()):
-            downloads.rmdir()  # there is nothing to go on with
-        raise
+            downloads.rmdir()  # nothing was fetched, so there is nothing to go on with
     dataset = _prepared(entry, Published((downloads,), entry.layout), out, {"files": record}, force)
     remove(downloads)
     return dataset
