@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from tests.synthesis.conftest import blobs
 from typer.testing import CliRunner
 
 import anyscope
@@ -14,7 +15,6 @@ from anyscope.cli import app
 from anyscope.datasets import open_dataset
 from anyscope.errors import BadInput
 from anyscope.images import write_image, write_labels
-from tests.synthesis.conftest import blobs
 
 FAST = {"patch_px": 32, "batch": 2, "epochs": 2, "steps_per_epoch": 40, "filters": 8, "blocks": 1,
         "discriminator_filters": 4, "learning_rate": 2e-3}  # fmt: skip
