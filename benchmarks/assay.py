@@ -17,7 +17,7 @@ from anyscope.assay.measure import workshop
 from anyscope.assay.run import open_ledger, run_assay
 from anyscope.assay.subjects import NetworkSubject
 from anyscope.corruptions import CORRUPTIONS
-from anyscope.datasets.synthetic import write_synthetic
+from anyscope.datasets.synthetic import synthetic_images, write_synthetic
 from anyscope.microscope import MICROSCOPES
 from anyscope.models import SegmenterSpec, build_segmenter, save_segmenter
 from anyscope.running.engines import ThisProcess
@@ -33,7 +33,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         settings = MICROSCOPES["reference"].settings("nuclei")
-        write_synthetic(root / "data", "nuclei", settings, count=3 * IMAGES, shape=(SIDE, SIDE), seed=0)
+        images = synthetic_images("nuclei", settings, count=3 * IMAGES, shape=(SIDE, SIDE), seed=0)
+        write_synthetic(root / "data", images, settings.image_pixel_size_nm)
         spec = SegmenterSpec(model="unet_small", task="semantic")
         save_segmenter(build_segmenter(spec, seed=0), root / "network")
         print(f"unet_small, {SIDE} x {SIDE}, {IMAGES} images, {torch.get_num_threads()} threads")

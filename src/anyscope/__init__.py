@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.pretrain import pretrain
     from anyscope.workflows.report import report
     from anyscope.workflows.stress import stress
+    from anyscope.workflows.synthesis import data_compare, data_like
     from anyscope.workflows.train import train
     from anyscope.workflows.zoo import list_models
 
@@ -38,6 +39,8 @@ _VERBS = {
     "data_check": "data",
     "data_synth": "data",
     "data_strata": "data",
+    "data_like": "synthesis",
+    "data_compare": "synthesis",
     "pretrain": "pretrain",
     "train": "train",
     "train_grid": "grid",
@@ -60,6 +63,8 @@ __all__ = [
     "data_check",
     "data_synth",
     "data_strata",
+    "data_like",
+    "data_compare",
     "pretrain",
     "train",
     "train_grid",

@@ -9,7 +9,7 @@ import pytest
 
 from anyscope.assay.conditions import Condition
 from anyscope.assay.tally import Tally
-from anyscope.datasets.synthetic import write_synthetic
+from anyscope.datasets.synthetic import synthetic_images, write_synthetic
 from anyscope.microscope import MICROSCOPES
 from anyscope.models import SegmenterSpec, build_segmenter, save_segmenter
 
@@ -27,7 +27,8 @@ def nuclei(tmp_path_factory) -> Path:
     """A dataset as ``data synth`` writes it: 12 small images."""
     root = tmp_path_factory.mktemp("nuclei") / "data"
     settings = MICROSCOPES["reference"].settings("nuclei")
-    write_synthetic(root, "nuclei", settings, count=12, shape=(64, 72), seed=3)
+    images = synthetic_images("nuclei", settings, count=12, shape=(64, 72), seed=3)
+    write_synthetic(root, images, settings.image_pixel_size_nm)
     return root
 
 

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from anyscope.cli.options import Axes, Channel, Force, Json, Out, Resume, Seed, Set, Voxel, print_json, read_options
+from anyscope.cli.options import (
+    Axes,
+    Channel,
+    Device,
+    Force,
+    Json,
+    Out,
+    Resume,
+    Seed,
+    Set,
+    Voxel,
+    print_json,
+    read_options,
+)
 from anyscope.errors import BadInput, EnvironmentFault
 from anyscope.options import parse_overrides, parse_sizes
 
@@ -149,32 +162,80 @@ def data_check(
 def data_synth(
     out: Out,
     specimen: Annotated[str, typer.Option(help="nuclei, mitochondria or er.")] = "nuclei",
+    like: Annotated[
+        Path | None, typer.Option(help="Instead of a specimen: images like those of this labelled dataset.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="With --like: learned (a network paints) or physics (blur, texture).")] = "",
+    painter: Annotated[
+        Path | None, typer.Option(help="With --like: where the network is kept, and found again. Default OUT-painter.")
+    ] = None,
     microscope: Annotated[str, typer.Option(help="A named microscope, such as reference or shifted.")] = "reference",
     count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 20,
     size: Annotated[str, typer.Option(help="Pixels of each image as y,x.")] = "512,512",
     seed: Seed = 0,
     changes: Set = None,
+    device: Device = "auto",
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Make synthetic fluorescence images with exact truth.
 
-    Beside images and labels: the noise-free signal and the record of each image.
+    Beside images and labels: the noise-free signal and the record of each image. With --like shapes, density and
+    brightness of objects are those of real images: --set snr=4 for the camera, --set painter.epochs=30 for the network.
     """
-    from anyscope.workflows.data import data_synth as synthesise
+    shape = _shape(size)
+    if like is None:
+        from anyscope.workflows.data import data_synth as synthesise
 
-    sizes = parse_sizes(size, "--size")
-    if sizes is None or len(sizes) != 2 or any(length != int(length) for length in sizes):
-        raise BadInput("--size", repr(size), "two whole numbers as y,x")
-    shape = int(sizes[0]), int(sizes[1])
-    made = synthesise(
-        out, specimen=specimen, microscope=microscope, count=count, shape=shape, seed=seed,
-        changes=parse_overrides(changes or []), force=force,
-    )  # fmt: skip
+        for name, value in (("--by", by), ("--painter", painter)):
+            if value:
+                raise BadInput(name, "given without --like", "a labelled dataset that images should be like")
+        made = synthesise(
+            out, specimen=specimen, microscope=microscope, count=count, shape=shape, seed=seed,
+            changes=parse_overrides(changes or []), force=force,
+        )  # fmt: skip
+    else:
+        from anyscope.workflows.synthesis import data_like
+
+        if by not in ("", "learned", "physics"):
+            raise BadInput("--by", repr(by), "learned or physics")
+        made = data_like(
+            like, out, by="physics" if by == "physics" else "learned", painter=painter, device=device,
+            microscope=microscope, count=count, shape=shape, seed=seed, changes=parse_overrides(changes or []),
+            force=force,
+        )  # fmt: skip
     if as_json:
         print_json({"dataset": made})
     else:
         print(f"dataset: {made}")
+
+
+def _shape(size: str) -> tuple[int, int]:
+    sizes = parse_sizes(size, "--size")
+    if sizes is None or len(sizes) != 2 or any(length != int(length) for length in sizes):
+        raise BadInput("--size", repr(size), "two whole numbers as y,x")
+    return int(sizes[0]), int(sizes[1])
+
+
+@data_app.command("compare")
+def data_compare(
+    folder: Annotated[Path, typer.Argument(help="A dataset folder.", show_default=False)],
+    reference: Annotated[Path, typer.Argument(help="The dataset it should look like.", show_default=False)],
+    axes: Axes = None,
+    channel: Channel = None,
+    as_json: Json = False,
+) -> None:
+    """How far images look from reference images: spectra, grey levels, statistics of filters."""
+    from anyscope.workflows.synthesis import data_compare as compare
+
+    found = compare(folder, reference, read=read_options(axes, None, channel))
+    if as_json:
+        print_json(found.to_dict())
+        return
+    spectrum = "unknown" if found.spectrum is None else f"{found.spectrum:.3f} decades of power apart"
+    print(f"spectra: {spectrum}\ngrey levels: {found.levels:.3f} apart (0 alike, 1 black against white)")
+    print(f"filter statistics: Frechet distance {found.features:.2f}; two halves of the reference: {found.chance:.2f}")
+    print(f"crops: {found.crops[0]} against {found.crops[1]}")
 
 
 @data_app.command("strata")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -68,8 +68,32 @@ def synthesise(
     sensor_shape = (shape[0] * camera.binning, shape[1] * camera.binning)
     sample, relative, attempt = _noise_free(specimen, settings, seed, index, sensor_shape)
     labels = _bin_labels(sample.labels, camera.binning)
-    foreground = labels > 0
-    noise = generator(seed, "noise", index)
+    exposed = expose_signal(relative, labels, settings, generator(seed, "noise", index))
+    record = {
+        "version": _RECORD_VERSION,
+        "specimen": {"name": _name_of(specimen), **asdict(cast(Any, specimen))},
+        "seed": seed,
+        "index": index,
+        "attempt": attempt,
+    }
+    return replace(exposed, record={**record, **exposed.record})
+
+
+def expose_signal(
+    relative: NDArray[np.float32], labels: NDArray[np.int32], settings: MicroscopeSettings, noise: np.random.Generator
+) -> SyntheticImage:
+    """Take the image of a noise-free signal whose objects are known, with the light that the settings ask for.
+
+    Args:
+        relative: Light on each sensor pixel (y * binning, x * binning), in any unit.
+        labels: Exact ids (y, x).
+        settings: SNR or photons, and the camera; optics and illumination are in ``relative`` already.
+        noise: Source of all noise.
+
+    Raises:
+        BadInput: The SNR is out of the camera's reach, or objects are not brighter than the background.
+    """
+    camera, foreground = settings.camera, labels > 0
     if settings.snr is not None:
         exposure = expose_to_snr(camera, relative, foreground, settings.snr, noise, settings.snr_sigma)
     else:
@@ -80,13 +104,8 @@ def synthesise(
         labels=labels.astype(np.uint16) if labels.max() < 2**16 else labels.astype(np.uint32),
         signal=signal,
         record={
-            "version": _RECORD_VERSION,
-            "specimen": {"name": _name_of(specimen), **asdict(cast(Any, specimen))},
             "microscope": settings.model_dump(mode="json"),
-            "seed": seed,
-            "index": index,
-            "attempt": attempt,
-            "shape": list(shape),
+            "shape": list(labels.shape),
             "pixel_size_nm": settings.image_pixel_size_nm,
             "objects": int(labels.max()),
             "foreground_fraction": float(foreground.mean()),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from anyscope.datasets import open_dataset
 from anyscope.datasets.check import Finding, check_dataset
 from anyscope.datasets.strata import strata_of, write_strata
-from anyscope.datasets.synthetic import write_synthetic
+from anyscope.datasets.synthetic import synthetic_images, write_synthetic
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.microscope import MICROSCOPES, MicroscopeSettings
@@ -35,7 +35,7 @@ def data_synth(
     changes: dict[str, Any] | None = None,
     force: bool = False,
 ) -> Path:
-    """Make a synthetic dataset with exact truth; see :func:`anyscope.datasets.synthetic.write_synthetic`.
+    """Make a synthetic dataset with exact truth; see :func:`anyscope.datasets.synthetic.synthetic_images`.
 
     Args:
         out: The dataset folder to make.
@@ -51,8 +51,11 @@ def data_synth(
     if not force:
         refuse_existing(out)
     settings = changed_settings(MICROSCOPES[microscope].settings(specimen), changes or {})
+    if count < 1:
+        raise BadInput("count", f"{count}", "at least one image")
+    images = synthetic_images(specimen, settings, count=count, shape=shape, seed=seed)
     with progress("synthesise", count, "images") as shown:
-        write_synthetic(out, specimen, settings, count=count, shape=shape, seed=seed, force=force, done=shown.advance)
+        write_synthetic(out, images, settings.image_pixel_size_nm, force=force, done=shown.advance)
     open_dataset(out)
     return out
 
