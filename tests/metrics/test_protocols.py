@@ -315,7 +315,7 @@ def test_unlinked_slices_are_perfect_in_2d_alone():
 def test_default_protocol(task, classes, objects, name):
     protocol = default_protocol(task, classes, objects)
     assert protocol.name == name
-    assert getattr(protocol, "classes", 2) == classes
+    assert getattr(protocol, "classes", 2) == classes  # multiclass alone knows their number
 
 
 def test_mitoem_2d_ranks_by_probability_too():

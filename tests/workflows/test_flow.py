@@ -198,7 +198,7 @@ def test_a_dataset_says_whether_objects_are_those_of_slices(tmp_path, objects, p
     """Every object is found in every slice, under another id in each."""
     labels = np.zeros((6, 20, 20), np.uint8)
     labels[:, 2:8, 2:8], labels[:, 12:18, 12:18] = 1, 2
-    write_image(tmp_path / "data" / "images" / "a.tif", labels)
+    write_image(tmp_path / "data" / "images" / "a.tif", labels[None])
     write_labels(tmp_path / "data" / "labels" / "a.tif", labels)
     (tmp_path / "data" / "dataset.yaml").write_text(f"labels: instances\nobjects: {objects}\n")
     by_slice = labels + 2 * np.arange(6, dtype=np.uint8)[:, None, None] * (labels > 0)
