@@ -13,8 +13,6 @@ thread, each in a process of its own. Scores are those against the true objects.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks._processes import in_new_process
+
+MODULE = "benchmarks.decoders"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 SHAPE = (100, 512, 512)
 OBJECTS = 8000
 REPEATS = 2
@@ -157,20 +159,12 @@ def write_inputs(folder: str) -> int:
     return len(np.unique(reference)) - 1
 
 
-def in_new_process(name: str, folder: str) -> Any:
-    """Run one step apart, on one thread."""
-    command = [sys.executable, "-m", "benchmarks.decoders", name, folder]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
-        n = in_new_process("inputs", folder)
+        n = in_new_process(MODULE, "inputs", folder, ONE_THREAD)
         print(f"{'x'.join(map(str, SHAPE))}, {n} objects")
-        results = {name: in_new_process(name, folder) for name in ROUTES}
+        results = {name: in_new_process(MODULE, name, folder, ONE_THREAD) for name in ROUTES}
     columns = ("seconds", "processor", "objects", "accuracy", "A-Rand", "VOI")
     print(f"{'':<26}" + "".join(f"{column:>11}" for column in columns))
     for name, result in results.items():

@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks._processes import in_new_process
+
+MODULE = "benchmarks.metrics"
 SHAPE = (100, 1024, 1024)
 OBJECTS = 3000
 REPEATS = 3
@@ -133,19 +134,12 @@ def write_inputs(folder: str) -> int:
     return len(np.unique(reference))
 
 
-def in_new_process(name: str, folder: str) -> Any:
-    """Run one step apart, from this process, which stays small: a child starts with the peak of its parent."""
-    command = [sys.executable, "-m", "benchmarks.metrics", name, folder]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
-        objects = in_new_process("inputs", folder)
+        objects = in_new_process(MODULE, "inputs", folder)
         print(f"{'x'.join(map(str, SHAPE))} uint32, {objects} objects, {os.cpu_count()} processors")
-        results = {name: in_new_process(name, folder) for name in MEASURED}
+        results = {name: in_new_process(MODULE, name, folder) for name in MEASURED}
     print(f"{'':<12}{'seconds':>9}{'of processor':>15}{'above inputs':>15}{'first call':>13}")
     for name, result in results.items():
         print(

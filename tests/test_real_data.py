@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from skimage.measure import label
+from skimage.metrics import adapted_rand_error
 
 import anyscope
 from anyscope.datasets import open_dataset
 from anyscope.images import Intensity
+from anyscope.instances import build_linker
 from anyscope.training.settings import train_settings
 
 FOLDERS = [
@@ -35,6 +39,17 @@ def test_every_folder_opens(real_data, folder):
 def test_nothing_looks_wrong(real_data, folder):
     findings = anyscope.data_check(real_data / folder)
     assert [finding for finding in findings if finding.verdict == "bad"] == []
+
+
+@pytest.mark.parametrize("linker", ["overlap", "multicut"])
+def test_slices_of_neurites_are_linked_again(real_data, linker):
+    """What each slice shows is perfect, and only which of it belongs together is to be found."""
+    (region,) = open_dataset(real_data / "em-neurites" / "flyem").labelled("val")
+    reference = label(region.read_labels(), connectivity=1)
+    slices = np.stack([label(plane, connectivity=1) for plane in reference])
+    error = adapted_rand_error(reference, build_linker(linker)(slices), ignore_labels=(0,))[0]
+    print(f"{linker}: {error:.4f}")
+    assert error < 0.005
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from anyscope.errors import BadInput
-from anyscope.metrics import PROTOCOLS, Counts
+from anyscope.metrics import PROTOCOLS, Counts, default_protocol
 from anyscope.metrics.protocols.partitions import SNEMI3D_CROP, SNEMI3D_SHAPE
 
 from .label_images import cells, label_pairs, perturbed
@@ -300,6 +300,22 @@ def test_unlinked_slices_are_perfect_in_2d_alone():
         assert scores_of(PROTOCOLS[name], reference, reference)["ap_75"] == 1
     assert scores_of(PROTOCOLS["mitoem_2d"], reference, prediction)["ap_75"] == 1
     assert scores_of(PROTOCOLS["mitoem"], reference, prediction)["ap_75"] == 0
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "objects", "name"),
+    [
+        ("instances", 2, None, "instances"),
+        ("instances", 2, "3d", "instances"),
+        ("instances", 2, "2d", "instances_2d"),
+        ("semantic", 2, "2d", "semantic"),
+        ("semantic", 4, "2d", "multiclass"),
+    ],
+)
+def test_default_protocol(task, classes, objects, name):
+    protocol = default_protocol(task, classes, objects)
+    assert protocol.name == name
+    assert getattr(protocol, "classes", 2) == classes  # multiclass alone knows their number
 
 
 def test_mitoem_2d_ranks_by_probability_too():

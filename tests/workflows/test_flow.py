@@ -19,6 +19,7 @@ from anyscope.images import open_image, read_labels, write_image, write_labels
 from anyscope.inference import InferenceSettings
 from anyscope.models import load_segmenter
 from anyscope.running.run_folder import RunFolder
+from anyscope.training.validation import protocol_for
 
 
 def test_a_run_holds_what_the_design_says(run):
@@ -190,6 +191,23 @@ def test_files_are_evaluated_without_a_dataset(tmp_path):
     write_labels(tmp_path / "p" / "b.png", labels[:, :10])
     with pytest.raises(BadInput, match=r"shape \(1, 10, 20\)"):
         anyscope.evaluate(tmp_path / "p", tmp_path / "r")
+
+
+@pytest.mark.parametrize(("objects", "protocol", "accuracy"), [("2d", "instances_2d", 1), ("3d", "instances", 0)])
+def test_a_dataset_says_whether_objects_are_those_of_slices(tmp_path, objects, protocol, accuracy):
+    """Every object is found in every slice, under another id in each."""
+    labels = np.zeros((6, 20, 20), np.uint8)
+    labels[:, 2:8, 2:8], labels[:, 12:18, 12:18] = 1, 2
+    write_image(tmp_path / "data" / "images" / "a.tif", labels[None])
+    write_labels(tmp_path / "data" / "labels" / "a.tif", labels)
+    (tmp_path / "data" / "dataset.yaml").write_text(f"labels: instances\nobjects: {objects}\n")
+    by_slice = labels + 2 * np.arange(6, dtype=np.uint8)[:, None, None] * (labels > 0)
+    write_labels(tmp_path / "found" / "a.tif", by_slice)
+    evaluation = anyscope.evaluate(tmp_path / "found", tmp_path / "data")
+    assert evaluation.protocol == protocol
+    assert evaluation.scores["accuracy_50"] == accuracy
+    settings = tiny(task="instances")
+    assert protocol_for(settings, 2, open_dataset(tmp_path / "data").description.objects).name == protocol
 
 
 def test_data_synth_is_a_dataset_and_the_same_seed_gives_the_same_bytes(tmp_path):

@@ -10,7 +10,7 @@ from anyscope.adaptation.catalog import STEPS
 from anyscope.adaptation.selection import RULES
 from anyscope.adaptation.step import STAGES, Step
 from anyscope.errors import BadInput, unknown_name
-from anyscope.running.documents import explain
+from anyscope.running.documents import build_entry, explain
 from anyscope.training.settings import TrainSettings, merge, validated
 
 Profile = Literal["fast", "best", "paper"]
@@ -107,14 +107,7 @@ class AdaptSettings(BaseModel):
     def _step(self, name: str) -> Step:
         kind = STEPS[name]
         given = merge(dict(kind.profiles.get(self.profile, {})), self.steps.get(name, {}))
-        for key in given:
-            if key not in kind.model_fields:
-                raise unknown_name(f"parameter of method {name!r}", key, kind.model_fields)
-        try:
-            return kind.model_validate(given)
-        except ValidationError as error:
-            key, problem = explain(error)
-            raise BadInput(f"parameter {key!r} of method {name!r}", problem) from None
+        return build_entry(kind, given, f"method {name!r}")
 
 
 def parse_method(text: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ NO_LINKER, IN_THE_VOLUME = "none", "volume"
 def decoder_of(spec: SegmenterSpec) -> Decoding:
     """How the maps of a segmenter become labels: as its spec says, or by default for its task and heads."""
     if spec.decoder is None:
-        return Decoding(default_decoder(spec.task, spec.heads, spec.offsets))
+        return Decoding(default_decoder(spec.task, spec.layout))
     linker = spec.decoder.linker
     return Decoding(
         build_decoder(spec.decoder.name, spec.decoder.parameters),
@@ -54,7 +54,7 @@ def with_decoder(spec: SegmenterSpec, decoder: str | None, linker: str | None) -
         chosen = next((one for one in tuned if one.name == name), own)
     if linker is not None:
         if chosen is None:
-            default = default_decoder(spec.task, spec.heads, spec.offsets)
+            default = default_decoder(spec.task, spec.layout)
             chosen = DecoderSpec(name=default.name, parameters=vars(default))
         chosen = _in_the_volume(chosen, tuned) if linker == IN_THE_VOLUME else _linked(chosen, linker, tuned)
     return spec.model_copy(update={"decoder": chosen})

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from anyscope.errors import BadInput, Subject, unknown_name
+from anyscope.errors import BadInput, Subject
 from anyscope.models.nets.parts import EncoderNames, Stages
-from anyscope.running.documents import explain
+from anyscope.running.documents import build_entry
 
 MAX_CHANNELS = 4096
 """Bound on the channels in and out of a network, so that a damaged file cannot ask for all memory."""
@@ -119,15 +119,7 @@ class ModelEntry:
 
     def check(self, given: Mapping[str, Any]) -> Arguments:
         """The defaults with ``given`` in their place; a :class:`~anyscope.errors.BadInput` names what is wrong."""
-        valid = self.arguments.model_fields
-        for name in given:
-            if name not in valid:
-                raise unknown_name(f"argument of model {self.name!r}", name, valid)
-        try:
-            return self.arguments.model_validate({**self.defaults, **given})
-        except ValidationError as error:
-            key, problem = explain(error)
-            raise BadInput(f"argument {key!r} of model {self.name!r}", problem) from None
+        return build_entry(self.arguments, {**self.defaults, **given}, f"model {self.name!r}", "argument")
 
     def build(self, in_channels: int, out_channels: int, **arguments: Any) -> nn.Module:
         """The network with random weights, drawn from torch's global generator."""

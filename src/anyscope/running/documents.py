@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from anyscope.errors import BadInput, explain_os_errors
+from anyscope.errors import BadInput, explain_os_errors, unknown_name
+
+Made = TypeVar("Made")
 
 _MAX_BYTES = 2**20
 _MAX_DEPTH = 32
@@ -82,3 +85,26 @@ def explain(error: ValidationError) -> tuple[str, str]:
         return key, message
     value = repr(first["input"])
     return key, f"{message}, found {value if len(value) <= 60 else value[:57] + '...'}"
+
+
+def build_entry(kind: type[Made], given: Mapping[str, Any], owner: str, noun: str = "parameter") -> Made:
+    """An entry of a registry with parameters as a spec, a settings file or the command line has them.
+
+    Args:
+        kind: Its dataclass or model, whose fields and their types say what is valid.
+        given: Plain values by name; what is left out keeps its default.
+        owner: Whose parameters they are, in messages, for example ``decoder 'watershed'``.
+        noun: What one of them is called.
+
+    Raises:
+        BadInput: A name that it does not have (with the nearest one), or a value missing or not valid.
+    """
+    valid = kind.model_fields if issubclass(kind, BaseModel) else [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    for name in given:
+        if name not in valid:
+            raise unknown_name(f"{noun} of {owner}", name, valid)
+    try:
+        return TypeAdapter(kind).validate_python(dict(given))
+    except ValidationError as error:
+        key, problem = explain(error)
+        raise BadInput(f"{noun} {key!r} of {owner}", problem) from None

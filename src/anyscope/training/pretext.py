@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import TypeAdapter, ValidationError
 
-from anyscope.errors import BadInput, unknown_name
+from anyscope.errors import BadInput
 from anyscope.models import InputTransform, Segmenter, build_segmenter
 from anyscope.registry import Registry
-from anyscope.running.documents import explain
+from anyscope.running.documents import build_entry
 
 _EPSILON = 1e-6
 """Added to variances, as by MAE's authors."""
@@ -84,16 +83,7 @@ def make_pretext(name: str, given: Mapping[str, Any] | None = None) -> Pretext:
     Raises:
         BadInput: Unknown name or parameter, or a value that does not fit; the message names it.
     """
-    kind = PRETEXTS[name]
-    valid = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    for key in given or {}:
-        if key not in valid:
-            raise unknown_name(f"parameter of pretext {name!r}", key, valid)
-    try:
-        return TypeAdapter(kind).validate_python(dict(given or {}))
-    except ValidationError as error:
-        key, problem = explain(error)
-        raise BadInput(f"parameter {key!r} of pretext {name!r}", problem) from None
+    return build_entry(PRETEXTS[name], given or {}, f"pretext {name!r}")
 
 
 @PRETEXTS.register("masked")

@@ -210,10 +210,7 @@ def joins_slices(decoder: Decoder) -> bool:
 
 def protocol_for(settings: TrainSettings, classes: int, objects: Literal["2d", "3d"] | None) -> EvaluationProtocol:
     """How a training is judged: as the settings say, or by default for the task and for how objects are labelled."""
-    if settings.protocol:
-        return PROTOCOLS[settings.protocol]
-    protocol = default_protocol(settings.task, classes)
-    return PROTOCOLS[protocol.in_slices] if objects == "2d" and protocol.in_slices else protocol
+    return PROTOCOLS[settings.protocol] if settings.protocol else default_protocol(settings.task, classes, objects)
 
 
 def linkers_for(settings: TrainSettings, objects: Literal["2d", "3d"] | None) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ def evaluate(
         protocol: A name of :data:`anyscope.metrics.PROTOCOLS`; by default ``semantic`` for masks, ``multiclass`` for
             more than two classes and ``instances`` for instance labels, as the dataset says or as the values of the
             references show. Several classes need a dataset that declares them; elsewhere a mask is everything above 0.
+            Likewise ids that count by slice (``objects: 2d``, scored by ``instances_2d``).
         split: Score only this part of a dataset's split; predictions are of whole images or of just that part.
         read: How to read the files where they leave it open.
         report: Write a page with pictures to this file; ``reference`` must be a dataset then, which has the images.
@@ -87,7 +88,7 @@ class _Pairs:
         """What the labels are scored as when nothing was asked for."""
         if self.dataset is not None:
             task: Task = "instances" if self.dataset.kind == "instances" else "semantic"
-            return default_protocol(task, self.dataset.classes)
+            return default_protocol(task, self.dataset.classes, self.dataset.description.objects)
         largest = max(int(open_labels(path, self._read).read().max(initial=0)) for path in self._references.values())
         return default_protocol("instances" if largest > 1 else "semantic")
 

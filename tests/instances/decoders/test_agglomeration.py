@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyscope.instances import Agglomeration
-from anyscope.instances.decoders.agglomeration import _mean_linkage, _multicut, log_odds
+from anyscope.instances.decoders.agglomeration import _mean_linkage, _multicut
+from anyscope.instances.multicut import log_odds
 
 from ..objects import OFFSETS_2D, cells, perfect_maps
 from .test_decoders import same_objects
@@ -56,7 +57,7 @@ def test_mean_linkage_equals_its_definition(seed, n, join_above):
 def test_multicut_joins_the_largest_sum(seed):
     n = 7
     pairs, affinity, sizes = random_graph(seed, n, 0.6)
-    worth = sizes * (log_odds(affinity) - log_odds(0.4))
+    worth = sizes * log_odds(affinity, 0.4, 1e-3)
     edges = UndirectedGraph.from_unique_edges(n, pairs.astype(np.uint64))
 
     def joined(nodes):

@@ -1,6 +1,7 @@
 """Decoders: perfect maps give perfect objects; edge cases have defined results."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from skimage.measure import label as sk_label
 from skimage.metrics import adapted_rand_error
 from skimage.segmentation import watershed as sk_watershed
 
+from anyscope.contracts import HeadLayout
 from anyscope.errors import BadInput
 from anyscope.instances import (
     DECODERS,
@@ -19,6 +21,7 @@ from anyscope.instances import (
     Watershed,
     build_decoder,
     default_decoder,
+    fitting_decoders,
 )
 from anyscope.instances.decoders import components
 
@@ -199,12 +202,12 @@ def test_maps_that_no_decoder_can_read(maps, message):
     ("name", "parameters", "message"),
     [
         ("watersched", {}, "did you mean 'watershed'"),
-        ("components", {"treshold": 0.4}, "treshold"),
+        ("components", {"treshold": 0.4}, "did you mean 'threshold'"),
         ("components", {"threshold": 1.4}, "less than or equal to 1"),
         ("components", {"dimensions": 4}, "dimensions"),
         ("components", {"grow": "wildly"}, "grow"),
         ("watershed", {"anisotropy": 0}, "anisotropy"),
-        ("mutex_watershed", {}, "offsets: nothing; expected Field required"),
+        ("mutex_watershed", {}, "'offsets' of decoder 'mutex_watershed': Field required"),
         ("mutex_watershed", {"offsets": [[0, 1]]}, "offsets"),
     ],
 )
@@ -218,13 +221,26 @@ def test_connectivity_must_fit_the_dimensions():
         Components(connectivity=3)({"mask": np.ones((1, 4, 4), np.float32)})
 
 
-def test_default_decoder():
-    assert default_decoder("semantic", HEADS) == Threshold()
-    assert default_decoder("instances", ["mask"]) == Components()
-    assert default_decoder("instances", HEADS) == Watershed()
-    assert default_decoder("instances", ["mask", "centre"]) == Watershed()
-    heads = ["mask", "affinities"]
-    assert default_decoder("instances", heads, OFFSETS_2D) == MutexWatershed(offsets=OFFSETS_2D)
-    assert default_decoder("instances", heads, OFFSETS_3D) == MutexWatershed(offsets=OFFSETS_3D, dimensions=3)
-    with pytest.raises(BadInput, match="affinities: no offsets"):
-        default_decoder("instances", heads)
+@pytest.mark.parametrize(
+    ("heads", "offsets", "expected"),
+    [
+        (("mask",), (), Components()),
+        (HEADS, (), Watershed()),
+        (("mask", "centre"), (), Watershed()),
+        (("mask", "affinities"), OFFSETS_2D, MutexWatershed(offsets=OFFSETS_2D)),
+        (("mask", "affinities"), OFFSETS_3D, MutexWatershed(offsets=OFFSETS_3D, dimensions=3)),
+    ],
+)
+def test_the_default_decoder_is_the_first_that_fits(heads, offsets, expected):
+    layout = HeadLayout(heads, offsets=offsets)
+    assert default_decoder("instances", layout) == expected == fitting_decoders("instances", layout)[0]
+    assert default_decoder("semantic", layout) == Threshold()
+    in_slices = fitting_decoders("instances", layout, 2)
+    assert in_slices[0] == replace(expected, dimensions=2)
+    assert {one.dimensions for one in in_slices} == {2}
+
+
+def test_affinities_need_offsets():
+    for call in (default_decoder, fitting_decoders):
+        with pytest.raises(BadInput, match="affinities: no offsets"):
+            call("instances", HeadLayout(("mask", "affinities")))

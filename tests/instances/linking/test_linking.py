@@ -67,6 +67,45 @@ def test_the_result_does_not_depend_on_the_ids_of_slices(linker):
     assert np.unique(named).tolist() == list(range(named.max() + 1))
 
 
+def strangers(scale=1):
+    """Two objects (z, y, x) that never touch and drift by two pixels a slice. One withdraws from a corner, where the
+    other one appears: as a sliver in slice 5, before it has spread to there."""
+    labels = np.zeros((10, 48, 60), np.uint8)
+    for z in range(10):
+        labels[z, 2 * z : 2 * z + (24 if z < 5 else 14), 2:22] = 1
+        labels[z, 2 * z : 2 * z + 24, 32:56] = 2
+        labels[z, 2 * z + 18 : 2 * z + 22, 14 if z > 5 else 32 : 56] = 2
+    labels[5, 31, 20:22] = 2
+    return labels.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+@pytest.mark.parametrize("weigh_by_size", [True, False])
+def test_a_sliver_does_not_chain_strangers(scale, weigh_by_size):
+    reference = strangers(scale)
+    slices = slices_of(reference)
+    assert not np.any(slice_tables(slices[5:6]).contacts.pixels)  # nothing speaks against it
+    linked = MulticutLinker(weigh_by_size=weigh_by_size)(slices)
+    ends = [(0, 1), (0, -1), (9, 1), (9, -1)]
+    left, right, left_end, right_end = (linked[z][slices[z] > 0][i if i < 0 else 0] for z, i in ends)
+    assert left == left_end != right == right_end
+    assert adapted_rand_error(reference, linked, ignore_labels=(0,))[0] < 0.001
+    trusting = MulticutLinker(weigh_by_size=weigh_by_size, doubt=0)(slices)
+    assert adapted_rand_error(reference, trusting, ignore_labels=(0,))[0] > 0.1
+
+
+def test_rims_move_as_far_as_objects_drift():
+    """A disc of radius r that shifts by d leaves a crescent of 2 r d pixels and takes another; both over 2 pi r."""
+    y, x = np.mgrid[:120, :120]
+    for shift in (0, 1, 2, 4):
+        discs = np.stack([np.hypot(y - 60, x - 50 - shift * z) < 30 for z in range(4)])
+        motion = slice_tables(discs.astype(np.uint8)).rim_motion_px()
+        assert motion == pytest.approx(2 * shift / np.pi, rel=0.05, abs=1e-9)
+        larger = discs.repeat(3, axis=1).repeat(3, axis=2).astype(np.uint8)
+        assert slice_tables(larger).rim_motion_px() == pytest.approx(3 * motion)
+    assert slice_tables(np.zeros((3, 4, 4), np.uint8)).rim_motion_px() == 0
+
+
 def tube(depth=8):
     """Two tubes that become one and part again: (z, y, x)."""
     labels = np.zeros((depth, 12, 30), np.uint8)

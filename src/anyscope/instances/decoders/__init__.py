@@ -12,7 +12,7 @@ All but the first have the parameters of :class:`~anyscope.instances.decoders.fi
 """
 
 from anyscope.instances.decoders.agglomeration import Agglomeration
-from anyscope.instances.decoders.base import DECODERS, Decoder, Offsets, build_decoder
+from anyscope.instances.decoders.base import DECODERS, Decoder, build_decoder
 from anyscope.instances.decoders.connected_components import Components
 from anyscope.instances.decoders.defaults import default_decoder, fitting_decoders
 from anyscope.instances.decoders.mutex_watershed import MutexWatershed
@@ -26,7 +26,6 @@ __all__ = [
     "Components",
     "Decoder",
     "MutexWatershed",
-    "Offsets",
     "Threshold",
     "Watershed",
     "build_decoder",

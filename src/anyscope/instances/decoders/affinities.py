@@ -6,14 +6,15 @@ length 1 link neighbours; longer ones see past a boundary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anyscope.contracts import Offset
 from anyscope.errors import BadInput
-from anyscope.instances.decoders.base import Offsets
 from anyscope.instances.decoders.regions import Ids, Map, Mask
 from anyscope.instances.maps import Maps
 
@@ -33,7 +34,7 @@ class Channels:
     far: tuple[int, ...]
 
 
-def channels_of(decoder: str, offsets: Offsets, maps: Maps, dimensions: int) -> Channels:
+def channels_of(decoder: str, offsets: Sequence[Offset], maps: Maps, dimensions: int) -> Channels:
     """The channels that link pixels of the same slice (2D) or all (3D).
 
     Raises:
@@ -57,7 +58,7 @@ def channels_of(decoder: str, offsets: Offsets, maps: Maps, dimensions: int) -> 
     return Channels(near, tuple(k for k in used if k not in near))
 
 
-def neighbour_links(affinities: Map, offsets: Offsets, channels: Channels, dimensions: int) -> Map:
+def neighbour_links(affinities: Map, offsets: Sequence[Offset], channels: Channels, dimensions: int) -> Map:
     """Affinity of each pixel with the next one along each axis: (dimensions, z, y, x), 0 beyond the edge.
 
     Channels of both directions along an axis are averaged.

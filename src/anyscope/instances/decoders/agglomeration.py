@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 
-from anyscope.contracts import Labels
+from anyscope.contracts import Labels, Offset
 from anyscope.errors import BadInput
 from anyscope.instances.decoders.affinities import channels_of, cut_boundary, held_together, neighbour_links
-from anyscope.instances.decoders.base import CHECKED, DECODERS, Offsets, Probability, Sigma
+from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability, Sigma
 from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
 from anyscope.instances.decoders.regions import (
     Ids,
@@ -29,6 +29,7 @@ from anyscope.instances.decoders.regions import (
     smooth,
 )
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
+from anyscope.instances.multicut import log_odds, multicut
 
 _CERTAIN = 1e-3
 """Affinities are held this far from 0 and 1, where their log-odds end."""
@@ -86,7 +87,7 @@ class Agglomeration(ObjectParameters):
     }
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED
 
-    offsets: Offsets = field(default=(), kw_only=True)
+    offsets: tuple[Offset, ...] = field(default=(), kw_only=True)
     threshold: Probability = 0.5
     join_above: Probability = 0.5
     method: Literal["mean", "multicut"] = "mean"
@@ -190,17 +191,7 @@ def _multicut(
     edges: Any, affinity: NDArray[np.float64], sizes: NDArray[np.float64], join_above: float
 ) -> NDArray[np.uint64]:
     """Clusters of nodes whose inner edges have a large sum of size times log-odds."""
-    from bioimage_cpp.graph.multicut import KernighanLinMulticut, MulticutDecomposer, MulticutObjective
-
-    costs = sizes * (log_odds(affinity) - log_odds(np.float64(join_above)))
-    solver = MulticutDecomposer(KernighanLinMulticut(), number_of_threads=1)
-    return np.asarray(solver.optimize(MulticutObjective(edges, costs)), np.uint64)
-
-
-def log_odds(probability: Any) -> Any:
-    """log(p / (1 - p)), finite at 0 and 1."""
-    held = np.clip(probability, _CERTAIN, 1 - _CERTAIN)
-    return np.log(held / (1 - held))
+    return multicut(edges, sizes * log_odds(affinity, join_above, _CERTAIN))
 
 
 def _flood_links(links: Map, seeds: Ids, mask: Mask, dimensions: int) -> Ids:

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
 from anyscope.contracts import Labels
-from anyscope.errors import BadInput
 from anyscope.instances.maps import Maps
 from anyscope.registry import Registry
+from anyscope.running.documents import build_entry
 
 Dimensions = Literal[2, 3]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Sigma = Annotated[float, Field(ge=0, le=50)]
-Offsets = tuple[tuple[int, int, int], ...]
-"""(dz, dy, dx) of each affinity channel: it says whether a pixel and the one at the offset are in the same object."""
 
 CHECKED = ConfigDict(extra="forbid")
 """A parameter that no decoder has is a mistake, not something to pass over."""
@@ -51,12 +49,5 @@ def build_decoder(name: str, parameters: Mapping[str, Any] | None = None) -> Dec
     >>> build_decoder("components", {"threshold": 0.4}).threshold
     0.4
     """
-    entry = DECODERS[name]
-    try:
-        made: Decoder = TypeAdapter(entry).validate_python(dict(parameters or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        found = "nothing" if first["type"] == "missing" else f"{first.get('input')!r}"
-        raise BadInput(f"decoder {name!r}, {key}", found, first["msg"]) from None
-    return made
+    decoder: Decoder = build_entry(DECODERS[name], parameters or {}, f"decoder {name!r}")
+    return decoder

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from anyscope.contracts import Labels
+from anyscope.contracts import Labels, Offset
 from anyscope.errors import BadInput
 from anyscope.instances.decoders.affinities import (
     Channels,
@@ -18,7 +18,7 @@ from anyscope.instances.decoders.affinities import (
     held_together,
     neighbour_links,
 )
-from anyscope.instances.decoders.base import CHECKED, DECODERS, Offsets, Probability
+from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability
 from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
 from anyscope.instances.decoders.regions import Ids, Map, Mask, place
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
@@ -57,7 +57,7 @@ class MutexWatershed(ObjectParameters):
     }
     __pydantic_config__: ClassVar[ConfigDict] = CHECKED
 
-    offsets: Offsets = field(kw_only=True)
+    offsets: tuple[Offset, ...] = field(kw_only=True)
     threshold: Probability = 0.5
     bias: Annotated[float, Field(ge=-1, le=1)] = 0.0
     least_affinity: Probability = 0.1

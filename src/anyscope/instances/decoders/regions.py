@@ -122,7 +122,7 @@ def _flood_small(landscape: Map, seeds: Ids, mask: Mask) -> Ids:
 
 
 def _flood_large(landscape: Map, seeds: Ids, mask: Mask) -> Ids:
-    """The same with compiled loops of our own, which take a second to load but half the time afterwards."""
+    """The same with compiled loops of our own: see that module for what they gain. They take a second to load."""
     from anyscope.instances.decoders import flooding
 
     inner = (slice(1, -1),) * 3

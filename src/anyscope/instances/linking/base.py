@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
-from anyscope.instances.linking.tables import Indices, Overlaps, SliceTables, slice_tables
+from anyscope.instances.linking.tables import Indices, Overlaps, SliceTables, mutual_best, slice_tables
 from anyscope.registry import Registry
+from anyscope.running.documents import build_entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,32 +117,8 @@ def build_linker(name: str, parameters: Mapping[str, Any] | None = None) -> Link
     Raises:
         BadInput: For an unknown name, an unknown parameter, or a value out of its range.
     """
-    entry = LINKERS[name]
-    try:
-        made: Linker = TypeAdapter(entry).validate_python(dict(parameters or {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"linker {name!r}, {key}", f"{first.get('input')!r}", first["msg"]) from None
-    return made
-
-
-def mutual_best(overlaps: Overlaps, n: int, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which pairs share the most pixels for both of their objects, ties going to the first of them.
-
-    Args:
-        overlaps: Pairs of ``n`` objects.
-        n: Number of objects.
-        among: The pairs to choose from.
-    """
-    order = np.lexsort((np.arange(len(overlaps.pixels)), -overlaps.pixels))
-    order = order[among[order]]
-    chosen = np.zeros(len(overlaps.pixels), bool)
-    of_lower, of_upper = np.full(n, -1), np.full(n, -1)
-    of_lower[overlaps.lower[order[::-1]]] = order[::-1]  # the first in order is written last
-    of_upper[overlaps.upper[order[::-1]]] = order[::-1]
-    chosen[order] = (of_lower[overlaps.lower[order]] == order) & (of_upper[overlaps.upper[order]] == order)
-    return chosen
+    linker: Linker = build_entry(LINKERS[name], parameters or {}, f"linker {name!r}")
+    return linker
 
 
 def _numbers(n: int, first: Indices, second: Indices) -> Indices:

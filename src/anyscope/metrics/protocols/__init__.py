@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from anyscope.contracts import Task
 from anyscope.metrics.protocols.base import Counts, EvaluationProtocol
 from anyscope.metrics.protocols.masks import Lucchi, Multiclass, Semantic
@@ -36,6 +38,13 @@ for _entry in _ENTRIES:
 __all__ = ["Counts", "EvaluationProtocol", "PROTOCOLS", "default_protocol"]
 
 
-def default_protocol(task: Task, classes: int = 2) -> EvaluationProtocol:
-    """The protocol of a task where none was asked for: ``semantic``, ``instances``, or ``multiclass`` for K > 2."""
-    return Multiclass(classes=classes) if task == "semantic" and classes > 2 else PROTOCOLS[task]
+def default_protocol(task: Task, classes: int = 2, objects: Literal["2d", "3d"] | None = None) -> EvaluationProtocol:
+    """The protocol of a task where none was asked for.
+
+    Args:
+        task: ``semantic`` or ``instances``.
+        classes: Number of classes, background included; ``multiclass`` scores more than two.
+        objects: ``2d`` where ids count by slice: objects are then those of slices (``instances_2d``).
+    """
+    protocol = Multiclass(classes=classes) if task == "semantic" and classes > 2 else PROTOCOLS[task]
+    return PROTOCOLS[protocol.in_slices] if objects == "2d" and protocol.in_slices else protocol
