@@ -8,10 +8,10 @@ import torch
 from skimage.measure import label
 
 from anyscope.adaptation.domains import Domains
-from anyscope.adaptation.judging import Exam, agreement, judge
+from anyscope.adaptation.judging import Exam, _score, agreement, judge
 from anyscope.adaptation.selection import RULES, Judgement
 from anyscope.adaptation.traits import measure_traits
-from anyscope.adaptation.views import Cuts
+from anyscope.adaptation.views import Cuts, View
 from anyscope.datasets import open_dataset
 from anyscope.images import Intensity, read_labels, write_labels
 from anyscope.instances import targets
@@ -205,3 +205,12 @@ def test_the_objects_of_a_mask_are_its_components(domains):
     spec = SegmenterSpec(model="unet_simple", task="instances", heads=("mask",), intensity=Intensity(kind="dtype"))
     reference = exam_for(domains, build_segmenter(spec, 0)).reference
     assert reference == exam_for(domains, thresholding(0.3)).reference
+
+
+@pytest.mark.parametrize(("objects", "score"), [("2d", 1.0), ("3d", 0.0)])
+def test_ids_that_count_by_slice_are_scored_by_slice(objects, score):
+    """One object through two slices, which the prediction has as two."""
+    whole = np.ones((2, 8, 8), np.uint8)
+    parted = whole * np.array([1, 2], np.uint8)[:, None, None]
+    view = View(np.zeros((1, 2, 8, 8), np.float32), slice(0, 2), whole, whole > 0, objects)
+    assert _score([view], [parted], SegmenterSpec(model="unet_simple", task="instances")) == score

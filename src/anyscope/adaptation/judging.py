@@ -192,7 +192,7 @@ def _traits(views: Sequence[View], found: Sequence[tuple[Labels, Maps]], task: T
 
 def _score(views: Sequence[View], predictions: Sequence[Labels], spec: SegmenterSpec) -> float | None:
     """The headline score over all views; None where it is undefined."""
-    protocol = default_protocol(spec.task, spec.classes)
+    protocol = default_protocol(spec.task, spec.classes, views[0].objects if views else None)
     counts = [
         protocol.measure(view.reference, np.where(view.valid, labels, 0))
         for view, labels in zip(views, predictions, strict=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +57,14 @@ class View:
         core: Those of its slices that are judged.
         reference: Labels (z, y, x) of the judged slices; None where they are not known.
         valid: Which of these pixels count; None where labels are not known.
+        objects: ``2d`` where ids of the reference count by slice.
     """
 
     image: Unit
     core: slice
     reference: Labels | None
     valid: NDArray[np.bool_] | None
+    objects: Literal["2d", "3d"] | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ def _view(region: ImageRegion, slot: _Slot, spec: SegmenterSpec, zoom: float, va
     core = slice(slot.slices[0] - first, slot.slices[1] - first)
     if not isinstance(region, LabelledRegion):
         return View(image, core, None, None)
-    return View(image, core, *_labels(region, slot, spec.task, resampling))
+    return View(image, core, *_labels(region, slot, spec.task, resampling), region.objects)
 
 
 def _labels(

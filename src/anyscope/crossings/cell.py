@@ -120,7 +120,7 @@ def score(segmenter: Segmenter, weights: Path, test: LabelledImages) -> dict[str
     """
     take(segmenter, weights)
     spec = segmenter.spec
-    protocol = default_protocol(spec.task, spec.classes)
+    protocol = default_protocol(spec.task, spec.classes, test[0].objects if len(test) else None)
     counts, slices = [], []
     for region in test:
         found = segment(segmenter, region.read_unit(spec.intensity), region.pixel_size_nm)
