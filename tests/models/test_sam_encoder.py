@@ -12,6 +12,7 @@ from anyscope.models.nets.sam_encoder import (
     MobileEncoder,
     PlainEncoder,
     PlainSize,
+    SamEncoder,
     build_encoder,
     tap_blocks,
 )
@@ -154,8 +155,21 @@ def test_gradients_can_be_asked_for_again_in_evaluation():
     encoder = MobileEncoder(1).eval()
     with torch.inference_mode():
         encoder(images(1, 1, 32, 32))
+    gradients = []
     for _ in range(2):
-        encoder(images(1, 1, 32, 32))[-1].sum().backward()
+        x = images(1, 1, 32, 32).requires_grad_()
+        encoder(x)[-1].square().mean().backward()
+        gradients.append(x.grad)
+    assert gradients[0].any()
+    assert torch.equal(*gradients)
+    biases = [weight for name, weight in encoder.named_parameters() if name.endswith("attention_biases")]
+    assert biases
+    assert all(weight.grad.any() for weight in biases)
+
+
+def test_an_encoder_says_what_its_features_are():
+    with pytest.raises(TypeError, match="abstract method '?forward"):
+        SamEncoder()
 
 
 def test_hiera_has_no_classifier():

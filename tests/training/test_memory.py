@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from anyscope.models import SegmenterSpec, build_segmenter
+from anyscope.models import SegmenterSpec, build_segmenter, is_adapter
 from anyscope.training.memory import training_bytes
 from anyscope.training.pretraining import pretrain_settings
 from anyscope.training.settings import train_settings
@@ -18,8 +18,8 @@ def segmenter_of(model, **arguments):
     return build_segmenter(SegmenterSpec(model=model, arguments=arguments, task="semantic"), 0)
 
 
-def estimate(segmenter, px=128, batch=1, optimiser="sgd", ema=0.0):
-    settings = train_settings("fast", patch_px=px, batch=batch, optimiser=optimiser, ema=ema)
+def estimate(segmenter, px=128, batch=1, optimiser="sgd", ema=0.0, tune="full"):
+    settings = train_settings("fast", patch_px=px, batch=batch, optimiser=optimiser, ema=ema, tune=tune)
     return training_bytes(segmenter, settings)
 
 
@@ -121,9 +121,12 @@ def test_attention_grows_with_the_square_of_the_pixels():
 def test_checkpoints_and_adapters_need_less():
     plain = estimate(segmenter_of("sam_unet"), 256)
     assert estimate(segmenter_of("sam_unet", checkpointing=True), 256) < 0.8 * plain
-    assert estimate(segmenter_of("sam_unet", lora_rank=4), 256, optimiser="adamw") < estimate(
-        segmenter_of("sam_unet"), 256, optimiser="adamw"
-    )
+    adapted = segmenter_of("sam_unet", encoder="samvit_nano", lora_rank=4)
+    lora = estimate(adapted, 64, optimiser="adamw", tune="lora")
+    assert lora < estimate(segmenter_of("sam_unet", encoder="samvit_nano"), 64, optimiser="adamw")
+    # AdamW keeps one number more than SGD for every parameter that learns: those of the adapters and the decoder
+    learning = [each for name, each in adapted.named_parameters() if is_adapter(name) or ".encoder." not in name]
+    assert lora - estimate(adapted, 64, optimiser="sgd", tune="lora") == sum(each.nbytes for each in learning)
 
 
 def test_optimiser_and_average_count_by_hand():

@@ -8,19 +8,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
-from torch import nn
 
 from anyscope.errors import BadInput
-from anyscope.models import MODELS, SegmenterSpec, build_segmenter
+from anyscope.models import SegmenterSpec, build_segmenter, is_adapter
 from anyscope.models.encoders import encoder_names, with_encoder
-from anyscope.models.entry import ModelEntry
-from anyscope.models.nets import unet
 from anyscope.models.nets.parts import EncoderNames
 from anyscope.running.run_folder import RunFolder
 from anyscope.training import tuning_modes
 from anyscope.training.loop import SupervisedCourse, fit_patches
 from anyscope.training.optimisation import make_optimiser, make_schedule, step_batch
+from anyscope.training.pretraining import pretrain_settings
 from anyscope.training.settings import train_settings
 from anyscope.training.tuning_modes import (
     check_tuning,
@@ -41,6 +38,8 @@ TINY = {
     "steps_per_epoch": 2,
     "learning_rate": 0.02,
 }
+ADAPTED = {"model": "sam_unet", "arguments": {"encoder": "samvit_nano", "lora_rank": 2}, "patch_px": 32}
+"""Four patches of the transformer: where there is one, attention does not depend on queries."""
 
 
 def tiny(**changes):
@@ -62,9 +61,12 @@ def changed(before, module):
 class Numbered(torch.utils.data.Dataset):
     """Patches whose bright pixels are foreground."""
 
+    def __init__(self, px):
+        self.px = px
+
     def __getitem__(self, number):
-        image = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(number))
-        return {"images": image, "targets": (image > 0.5).float(), "valid": torch.ones(16, 16, dtype=torch.bool)}
+        image = torch.rand(1, self.px, self.px, generator=torch.Generator().manual_seed(number))
+        return {"images": image, "targets": (image > 0.5).float(), "valid": torch.ones(self.px, self.px).bool()}
 
 
 class Killed(Exception):
@@ -85,43 +87,8 @@ def train(settings, folder, kill_at=None, keep=None):
                 return step(self, number)
 
             patch.setattr(SupervisedCourse, "step", dying)
-        fit_patches(segmenter, Numbered(), None, settings, RunFolder(folder), cpu=True, keep=keep)
+        fit_patches(segmenter, Numbered(settings.patch_px), None, settings, RunFolder(folder), cpu=True, keep=keep)
     return segmenter
-
-
-class LowRank(nn.Module):
-    """A convolution with a low-rank addition, as a network with the argument ``lora_rank`` has it."""
-
-    def __init__(self, inner, rank):
-        super().__init__()
-        self.inner = inner
-        self.lora_down = nn.Conv2d(inner.in_channels, rank, 1)
-        self.lora_up = nn.Conv2d(rank, inner.out_channels, 1)
-        nn.init.zeros_(self.lora_up.weight)
-
-    def forward(self, x):
-        return self.inner(x) + self.lora_up(self.lora_down(x))
-
-
-class LowRankArguments(unet.UNetArguments):
-    lora_rank: int = Field(0, ge=0)
-
-
-def low_rank_unet(in_channels, out_channels, arguments):
-    net = unet.UNet(in_channels, out_channels, arguments)
-    for level in net.down if arguments.lora_rank else ():
-        level[0] = LowRank(level[0], arguments.lora_rank)
-    return net
-
-
-@pytest.fixture
-def low_rank():
-    """A model with low-rank additions in the zoo."""
-    entry = MODELS["unet_simple"]
-    added = ModelEntry(**{**vars(entry), "name": "low_rank", "arguments": LowRankArguments, "construct": low_rank_unet})
-    MODELS.add("low_rank", added)
-    yield {"model": "low_rank", "arguments": {"filters": FILTERS, "lora_rank": 2}}
-    del MODELS._entries["low_rank"]
 
 
 def test_doctests():
@@ -178,23 +145,59 @@ def test_one_epoch_cannot_be_divided():
         tiny(tune="decoder-first", epochs=1)
 
 
-def test_low_rank_additions_and_the_decoder_learn(tmp_path, low_rank):
-    settings = tiny(tune="lora", **low_rank)
+def test_adapters_and_the_decoder_learn(tmp_path):
+    settings = tiny(tune="lora", **ADAPTED)
     before = state(network(settings))
-    moved = changed(before, train(settings, tmp_path / "run"))
-    encoder = {key for key in moved if key.startswith(("net.down.0.", "net.down.1."))}
-    assert encoder
-    assert all(".lora_" in key for key in encoder)
-    assert {key for key in before if "lora_up.weight" in key} <= moved
-    assert any(key.startswith("net.up") for key in moved)
+    trained = train(settings, tmp_path / "run")
+    moved = changed(before, trained)
+    encoder = {key for key in before if key.startswith("net.encoder.")}
+    assert moved & encoder == {key for key in before if is_adapter(key)}
+    assert len(moved & encoder) == 4 * 8
+    learning = {key for key, _ in trained.named_parameters()} - encoder
+    assert learning
+    assert learning <= moved
+    assert all(each.requires_grad for each in trained.parameters())
 
 
-def test_a_network_without_low_rank_additions_is_refused(low_rank):
-    with pytest.raises(BadInput, match=r"model 'unet_simple': has no low-rank.*lora_rank: .*low_rank"):
+def test_pre_training_too_leaves_what_adapters_stand_beside():
+    settings = pretrain_settings(**{**TINY, **ADAPTED, "parameters": {"piece_px": 8}})
+    segmenter = network(settings)
+    with keeping(segmenter, settings, settings.epochs - 1):
+        kept = {name for name, each in segmenter.named_parameters() if not each.requires_grad}
+    assert kept == {name for name in state(segmenter) if name.startswith("net.encoder.") and not is_adapter(name)}
+    plain = network(tiny())
+    with keeping(plain, settings, 0):
+        assert all(each.requires_grad for each in plain.parameters())
+
+
+def test_the_line_counts_adapters_and_decoder_alone():
+    settings = tiny(tune="lora", **ADAPTED)
+    segmenter = network(settings)
+    total = sum(each.numel() for each in segmenter.parameters())
+    encoder = sum(each.numel() for each in segmenter.net.encoder.parameters())
+    adapters = 8 * 4 * 2 * 128  # blocks, matrices, rank, channels
+    assert describe_tuning(segmenter, settings) == (
+        f"lora: {total - encoder + adapters:,} of {total:,} parameters learn"
+    )
+
+
+def test_a_network_without_adapters_is_refused():
+    with pytest.raises(BadInput, match=r"model 'unet_simple': has no low-rank.*lora_rank: sam_unet, sam_unet_base"):
         check_tuning(network(tiny()), tiny(tune="lora"))
-    without = tiny(tune="lora", model="low_rank", arguments={"filters": FILTERS})
+    without = tiny(tune="lora", model="sam_unet", arguments={"encoder": "samvit_nano"})
     with pytest.raises(BadInput, match=r"--set arguments\.lora_rank=4"):
         check_tuning(network(without), without)
+    given = tiny(tune="lora", **ADAPTED)
+    check_tuning(network(given), given)  # what the remedy says helps
+
+
+@pytest.mark.parametrize("tune", ["full", "frozen", "decoder-first"])
+def test_adapters_are_for_lora_alone(tune):
+    settings = tiny(tune=tune, **ADAPTED)
+    with pytest.raises(BadInput, match=rf"tune={tune} is not meant.*--set tune=lora or --set arguments\.lora_rank=0"):
+        check_tuning(network(settings), settings)
+    settings = tiny(tune=tune, **{**ADAPTED, "arguments": {"encoder": "samvit_nano", "lora_rank": 0}})
+    check_tuning(network(settings), settings)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,8 @@ def test_a_network_without_low_rank_additions_is_refused(low_rank):
 def test_a_network_without_an_encoder_is_refused(changes, words, tmp_path):
     settings = train_settings(model="icnet", arguments={"width": 0.1}, **changes)
     with pytest.raises(BadInput, match=f"model 'icnet'.*{words}.*models that work: unet"):
-        fit_patches(network(settings), Numbered(), None, settings, RunFolder(tmp_path), cpu=True)
+        fit_patches(network(settings), Numbered(16), None, settings, RunFolder(tmp_path), cpu=True)
+    assert not list(tmp_path.iterdir())
     check_tuning(network(settings), train_settings(model="icnet"))
 
 
@@ -300,8 +304,8 @@ def test_levels_that_a_model_names_are_its_depths():
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
-def test_killed_and_resumed_is_never_killed(tmp_path, low_rank, changes, kill_at):
-    settings = tiny(**changes, **(low_rank if changes.get("tune") == "lora" else {}))
+def test_killed_and_resumed_is_never_killed(tmp_path, changes, kill_at):
+    settings = tiny(**changes, **(ADAPTED if changes.get("tune") == "lora" else {}))
     whole = train(settings, tmp_path / "whole")
     with pytest.raises(Killed):
         train(settings, tmp_path / "killed", kill_at=kill_at)

@@ -17,7 +17,7 @@ import pytest
 import anyscope
 from anyscope.adaptation.catalog import STEPS
 from anyscope.errors import BadInput
-from anyscope.images import ReadOptions, write_image, write_labels
+from anyscope.images import ReadOptions, open_image, read_labels, write_image, write_labels
 
 from ..adaptation.conftest import write_discs
 
@@ -247,11 +247,23 @@ class TestBadInput:
         )  # fmt: skip
         assert "the pixel size of 3 target image(s) is unknown" in capsys.readouterr().err
 
-    def test_other_bit_depths_need_nothing(self, source, tmp_path):
-        root = write_discs(tmp_path / "deep", count=2, labels=False)
-        for path in (root / "images").iterdir():
-            path.unlink()
-        random = np.random.default_rng(0)
-        write_image(root / "images" / "a.tif", random.integers(0, 60000, (1, 1, 48, 56)).astype(np.uint16))
-        write_image(root / "images" / "b.tif", random.random((1, 1, 48, 56)).astype(np.float32))
-        anyscope.adapt(source, root, tmp_path / "run", method="histogram", given=small("histogram"))
+    def test_other_bit_depths_need_nothing(self, source, target, tmp_path):
+        """The same images with 8 bits, and with 16 and 32, give the same domains and the same masks."""
+        deep = shutil.copytree(target, tmp_path / "deep")
+        for stem, change in {
+            "i0": lambda x: x.astype(np.uint16) * 257,
+            "i1": lambda x: x.astype(np.float32) / 255,
+        }.items():
+            path = deep / "images" / f"{stem}.tif"
+            write_image(path, change(open_image(path).read()))
+        documents, masks = [], []
+        for root in (target, deep):
+            run = tmp_path / f"run_{root.name}"
+            documents.append(anyscope.adapt(source, root, run, method="histogram", given=small("histogram")).document)
+            predicted = anyscope.predict(run, root, tmp_path / f"masks_{root.name}", device="cpu")
+            masks.append(np.stack([read_labels(path) > 0 for _, path in sorted(predicted.labels.items())]))
+        shallow, found = (document["comparison"]["target"] for document in documents)
+        for name in ("mean", "contrast", "noise"):
+            assert found[name] == pytest.approx(shallow[name], rel=1e-3)
+        assert 0 < masks[0].mean() < 1
+        assert (masks[0] == masks[1]).mean() > 0.99

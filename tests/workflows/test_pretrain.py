@@ -234,6 +234,6 @@ def test_the_command_line(blobs, tmp_path, capsys):
 
 
 def test_a_broken_training_setting_is_one_line_before_anything_is_written(blobs, tmp_path):
-    with pytest.raises(BadInput, match="no low-rank additions"):
+    with pytest.raises(BadInput, match="no low-rank adapters"):
         anyscope.train(blobs, tmp_path / "run", settings=tiny_training(tune="lora"), device="cpu")
     assert not (tmp_path / "run").exists()

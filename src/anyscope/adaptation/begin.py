@@ -12,8 +12,9 @@ from anyscope.contracts import HEADS
 from anyscope.datasets import Dataset, LabelledImages, UnlabelledImages, open_dataset
 from anyscope.errors import BadInput, Subject
 from anyscope.images import ReadOptions
-from anyscope.models import InputTransform, Segmenter, SegmenterSpec, build_segmenter, load_segmenter
+from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, has_adapters, load_segmenter
 from anyscope.training.settings import TrainSettings
+from anyscope.training.tuning_modes import check_tuning
 
 TargetPart = Literal["train", "val", "test", "all"]
 """Images of the target to learn from. ``all``, and ``test`` with images that are scored later, are transductive."""
@@ -80,29 +81,19 @@ def begin(
         source: The source.
         domains: Source and target.
         settings: What was asked for.
-        init: A trained segmenter, which then decides on model, task, heads, intensity and working pixels.
+        init: A trained segmenter, which then decides on model, task, heads, intensity and working pixels; one with
+            low-rank adapters also on what learns.
 
     Raises:
-        BadInput: It was trained for other channels or classes.
+        BadInput: It was trained for other channels or classes, or cannot be tuned as the settings ask.
     """
-    classes = source.classes if settings.train.task == "semantic" else 2
     if init is None:
         training = with_working_pixels(settings.train, domains.source, settings.object_px)
-        spec = SegmenterSpec(
-            model=training.model,
-            arguments=training.arguments,
-            task=training.task,
-            heads=training.heads,
-            classes=classes,
-            offsets=training.offsets,
-            channels=domains.source.channels,
-            neighbours=training.neighbours,
-            intensity=training.intensity,
-            pixel_size_nm=training.pixel_size_nm,
-            input=InputTransform(zoom=training.zoom),
-        )
+        spec = training.spec(domains.source.channels, source.classes)
         _refuse_directed(spec, "heads")
-        return build_segmenter(spec, training.seed, training.weights), settings.with_training(training)
+        segmenter = build_segmenter(spec, training.seed, training.weights)
+        check_tuning(segmenter, training)
+        return segmenter, settings.with_training(training)
     segmenter = load_segmenter(init)
     spec = segmenter.spec
     if spec.channels != domains.source.channels:
@@ -111,8 +102,11 @@ def begin(
         raise BadInput(init, f"was trained for {spec.classes} classes", f"{source.classes} of the source")
     _refuse_directed(spec, init)
     own = {name: getattr(spec, name) for name in _DECIDED_BY_INIT} | {"zoom": _source_zoom(spec)}
-    data = {**settings.train.model_dump(), **own}
-    return segmenter, settings.with_training(TrainSettings.model_validate(data))
+    if has_adapters(segmenter.state_dict()):
+        own["tune"] = "lora"
+    training = TrainSettings.model_validate({**settings.train.model_dump(), **own})
+    check_tuning(segmenter, training)
+    return segmenter, settings.with_training(training)
 
 
 def _refuse_directed(spec: SegmenterSpec, subject: Subject) -> None:

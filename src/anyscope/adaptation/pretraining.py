@@ -23,6 +23,7 @@ from anyscope.training.batches import Batch, MixedPatches
 from anyscope.training.checkpoint import save_weights
 from anyscope.training.course import Course, Losses, Stateful, Values, follow
 from anyscope.training.pretext import Crappify, pretext_network
+from anyscope.training.tuning_modes import keeping_adapted
 
 WEIGHTS_FILE, FINDINGS_FILE = "pretext.safetensors", "findings.json"
 Count = Annotated[int, Field(ge=1)]
@@ -86,15 +87,16 @@ class Pretraining(Step):
     def run(self, work: Work) -> Work:
         """See :class:`~anyscope.adaptation.step.Step`."""
         pretext = on_device(pretext_network(work.segmenter, Crappify.name, work.seed("pretext")), work.device)
-        follow(
-            PretextCourse(self, work, pretext),
-            work.run,
-            epochs=self.epochs,
-            steps=self.steps_per_epoch,
-            seed=work.seed("dropout"),
-            device=work.device,
-            title=self.name,
-        )
+        with keeping_adapted(pretext):
+            follow(
+                PretextCourse(self, work, pretext),
+                work.run,
+                epochs=self.epochs,
+                steps=self.steps_per_epoch,
+                seed=work.seed("dropout"),
+                device=work.device,
+                title=self.name,
+            )
         weights = work.folder / WEIGHTS_FILE
         save_weights(pretext, weights)
         report = initialise(work.segmenter, weights)

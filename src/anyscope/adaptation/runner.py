@@ -27,6 +27,7 @@ from anyscope.models.storage import read_safetensors
 from anyscope.running.atomic import write_text
 from anyscope.running.progress import progress, say
 from anyscope.training.settings import TrainSettings
+from anyscope.training.tuning_modes import keeping_adapted
 
 FINDINGS, JUDGEMENTS = "findings.json", "judgements.json"
 
@@ -139,7 +140,8 @@ def carry_out(
         own.mkdir(parents=True, exist_ok=True)
         work = replace(work, folder=own)
         say(f"step {number} of {len(chain)}: {step.name}: {step.summary}")
-        work, result = _carry_out_step(step, work, settings, shared)
+        with keeping_adapted(segmenter):
+            work, result = _carry_out_step(step, work, settings, shared)
         results.append(result)
         if step.stage == "pretraining":
             shared = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anyscope.models.description import ModelDescription, describe_model, describe_models, list_models
     from anyscope.models.initialisation import InitialisationReport, initialise
+    from anyscope.models.nets.low_rank import has_adapters, is_adapter
     from anyscope.models.segmenter import Segmenter, build_segmenter
     from anyscope.models.spec import DecoderSpec, InputTransform, SegmenterSpec
     from anyscope.models.storage import load_segmenter, save_segmenter
@@ -27,7 +28,9 @@ _HOMES = {
     "build_segmenter": "segmenter",
     "describe_model": "description",
     "describe_models": "description",
+    "has_adapters": "nets.low_rank",
     "initialise": "initialisation",
+    "is_adapter": "nets.low_rank",
     "list_models": "description",
     "load_segmenter": "storage",
     "save_segmenter": "storage",
@@ -44,7 +47,9 @@ __all__ = [
     "build_segmenter",
     "describe_model",
     "describe_models",
+    "has_adapters",
     "initialise",
+    "is_adapter",
     "list_models",
     "load_segmenter",
     "save_segmenter",

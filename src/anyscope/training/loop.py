@@ -20,11 +20,10 @@ from anyscope.models import Segmenter
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.batches import Batch, epoch_loader, labelled_patches
 from anyscope.training.checkpoint import State, save_weights
-from anyscope.training.course import Stateful, Values, follow
+from anyscope.training.course import Stateful, Values
 from anyscope.training.network_course import QUIET, NetworkCourse, accelerated
 from anyscope.training.objective import Objective
 from anyscope.training.settings import TrainSettings
-from anyscope.training.tuning_modes import check_tuning, keeping, rate_factors
 from anyscope.training.validation import Validation
 
 _VALIDATION_BATCHES = 4
@@ -50,14 +49,7 @@ class SupervisedCourse(NetworkCourse):
         best: Path,
         validation: LabelledImages | None,
     ) -> None:
-        super().__init__(
-            accelerator,
-            segmenter,
-            dataset,
-            settings,
-            lambda epoch: keeping(segmenter, settings, epoch),
-            rate_factors(segmenter, settings),
-        )
+        super().__init__(accelerator, segmenter, dataset, settings)
         self._best_file = best
         self._objective = Objective.of(settings, segmenter.spec.layout)
         self.best = Best()
@@ -135,7 +127,8 @@ def fit(
         cpu: Stay on the CPU where there is a GPU.
 
     Raises:
-        BadInput: The loss is not a number any more, or a checkpoint is damaged.
+        BadInput: The network cannot be tuned as the settings ask, the loss is not a number any more, or a checkpoint is
+            damaged.
     """
     dataset = labelled_patches(train, settings, settings.augmentation, segmenter.spec.layout, "train")
     return fit_patches(segmenter, dataset, validation, settings, run, cpu=cpu)
@@ -158,26 +151,10 @@ def fit_patches(
         dataset: The training patches.
         keep: Given the weights after each epoch, counted from 1.
     """
-    check_tuning(segmenter, settings)
     with accelerated(settings, cpu=cpu) as accelerator:
-        # Convolutions are a quarter to a half faster with the channels innermost, on CPUs as with tensor cores.
-        segmenter.to(memory_format=torch.channels_last)
         best = run.path / "checkpoints" / "best.safetensors"
         course = SupervisedCourse(accelerator, segmenter, dataset, settings, best, validation)
-        try:
-            follow(
-                course,
-                run,
-                epochs=settings.epochs,
-                steps=settings.steps_per_epoch,
-                seed=settings.seed,
-                device=accelerator.device,
-                main=accelerator.is_main_process,
-                after_epoch=None if keep is None else lambda epoch: keep(epoch, course.weights),
-            )
-        finally:
-            course.release()
-        accelerator.wait_for_everyone()
+        course.run(run, after_epoch=None if keep is None else lambda epoch: keep(epoch, course.weights))
         segmenter.load_state_dict(load_file(best))
         segmenter.to("cpu").eval()
         return Fit(course.best.epoch, None if validation is None else course.best.score)

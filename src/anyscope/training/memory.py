@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 
 import torch
 
 from anyscope.inference.footprint import WORKSPACE, MemoryTrace
 from anyscope.models import Segmenter
-from anyscope.training.settings import LearnSettings, TrainSettings
+from anyscope.training.settings import LearnSettings
 from anyscope.training.tuning_modes import keeping
 
 _STATES = {"adamw": 2, "adam": 2, "sgd": 1}
@@ -32,10 +31,7 @@ def training_bytes(segmenter: Segmenter, settings: LearnSettings) -> int:
     Raises:
         BadInput: The network cannot be tuned as the settings ask.
     """
-    kept: AbstractContextManager[None] = nullcontext()
-    if isinstance(settings, TrainSettings):
-        kept = keeping(segmenter, settings, settings.epochs - 1)
-    with kept:
+    with keeping(segmenter, settings, settings.epochs - 1):
         learning = [parameter.requires_grad for parameter in segmenter.parameters()]
         probe = deepcopy(segmenter).to("meta").train()
     trained = [parameter for parameter, learns in zip(probe.parameters(), learning, strict=True) if learns]

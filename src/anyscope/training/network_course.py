@@ -18,16 +18,17 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from anyscope.models import Segmenter
+from anyscope.running.run_folder import RunFolder
 from anyscope.training.batches import Batch, epoch_loader
-from anyscope.training.course import Course, Losses, Stateful
+from anyscope.training.course import Course, Losses, Stateful, follow
 from anyscope.training.optimisation import make_average, make_optimiser, make_schedule, step_batch, step_epoch
 from anyscope.training.settings import AugmentationSettings, LearnSettings
+from anyscope.training.tuning_modes import keeping, rate_factors
 
 QUIET = AugmentationSettings(
     flips=False, angle_degrees=0, scale=1, elastic_px=0, contrast=0, brightness=0, gamma=1, noise=0, blur_px=0
 )
 """No augmentation: for patches that are judged."""
-Keeping = Callable[[int], AbstractContextManager[None]]
 
 
 @contextmanager
@@ -49,10 +50,11 @@ class NetworkCourse(Course):
         accelerator: Where, and at which precision.
         segmenter: Trained in place.
         dataset: The patches by number.
-        settings: Batches, optimiser, schedule, moving average.
-        keeping: A block within which some parameters stay as they are, for an epoch counted from 0; parameters that
-            stay in all epochs are not given to the optimiser. Call :meth:`release` in the end.
-        factors: Factors of the learning rate of some parameters.
+        settings: Batches, optimiser, schedule, moving average, and what learns (:mod:`anyscope.training.tuning_modes`);
+            parameters that stay as they are in all epochs are not given to the optimiser.
+
+    Raises:
+        BadInput: The network cannot be tuned as the settings ask.
     """
 
     def __init__(
@@ -61,18 +63,17 @@ class NetworkCourse(Course):
         segmenter: Segmenter,
         dataset: Dataset[Batch],
         settings: LearnSettings,
-        keeping: Keeping = lambda _: nullcontext(),
-        factors: Mapping[nn.Parameter, float] | None = None,
     ) -> None:
         self.accelerator, self._dataset, self._settings = accelerator, dataset, settings
-        self._keeping = keeping
         self._kept: AbstractContextManager[None] = nullcontext()
         self._segmenter = segmenter
-        with keeping(0):
+        # Convolutions are a quarter to a half faster with the channels innermost, on CPUs as with tensor cores.
+        segmenter.to(memory_format=torch.channels_last)
+        with keeping(segmenter, settings, 0):
             self._learning = self._names_that_learn()
             self._model: nn.Module = accelerator.prepare(segmenter)
-        with keeping(settings.epochs - 1):  # the fewest stay in the last epoch
-            optimiser = make_optimiser(segmenter.parameters(), settings, factors)
+        with keeping(segmenter, settings, settings.epochs - 1):  # the fewest stay in the last epoch
+            optimiser = make_optimiser(segmenter.parameters(), settings, rate_factors(segmenter, settings))
         self._optimiser = accelerator.prepare(optimiser)
         self._average = make_average(segmenter, settings.ema)
         self._schedule = make_schedule(optimiser, settings)
@@ -109,10 +110,37 @@ class NetworkCourse(Course):
             number: Number of the step.
         """
 
+    def run(self, run: RunFolder, title: str = "train", after_epoch: Callable[[int], None] | None = None) -> None:
+        """Learn to the end, or from where it was stopped; afterwards every parameter may learn again.
+
+        Args:
+            run: Where records and checkpoints go.
+            title, after_epoch: See :func:`~anyscope.training.course.follow`.
+
+        Raises:
+            BadInput: The loss is not a number any more, or a checkpoint is damaged.
+        """
+        settings, accelerator = self._settings, self.accelerator
+        try:
+            follow(
+                self,
+                run,
+                epochs=settings.epochs,
+                steps=settings.steps_per_epoch,
+                seed=settings.seed,
+                device=accelerator.device,
+                title=title,
+                main=accelerator.is_main_process,
+                after_epoch=after_epoch,
+            )
+        finally:
+            self._release()
+        accelerator.wait_for_everyone()
+
     def begin_epoch(self, epoch: int) -> None:
         """Prepare the batches of the epoch, and what stays as it is."""
-        self.release()
-        self._kept = self._keeping(epoch)
+        self._release()
+        self._kept = keeping(self._segmenter, self._settings, epoch)
         self._kept.__enter__()
         self._wrap()
         self._model.train()
@@ -130,7 +158,7 @@ class NetworkCourse(Course):
     def _names_that_learn(self) -> frozenset[str]:
         return frozenset(name for name, each in self._segmenter.named_parameters() if each.requires_grad)
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Let all learn again that stayed as it was."""
         self._kept.__exit__(None, None, None)
         self._kept = nullcontext()

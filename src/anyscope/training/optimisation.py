@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -91,7 +91,9 @@ def make_average(model: nn.Module, decay: float) -> AveragedModel | None:
 
 
 @contextmanager
-def freeze(module: nn.Module, prefixes: Sequence[str], spare: str | None = None) -> Iterator[None]:
+def freeze(
+    module: nn.Module, prefixes: Sequence[str], spare: Callable[[str], bool] = lambda _: False
+) -> Iterator[None]:
     """Leave parameters whose names begin so as they are, inside the block.
 
     Their layers of batch normalisation use their running statistics, as in evaluation, and leave them as they are too.
@@ -99,7 +101,7 @@ def freeze(module: nn.Module, prefixes: Sequence[str], spare: str | None = None)
     Args:
         module: The network.
         prefixes: Beginnings of names.
-        spare: Parameters whose names contain this learn all the same.
+        spare: Whether a parameter of a name learns all the same.
 
     Raises:
         ValueError: No parameter begins with one of the prefixes.
@@ -109,11 +111,7 @@ def freeze(module: nn.Module, prefixes: Sequence[str], spare: str | None = None)
         found = {name: parameter for name, parameter in module.named_parameters() if name.startswith(prefix)}
         if not found:
             raise ValueError(f"no parameter of {type(module).__name__} begins with {prefix!r}")
-        chosen += [
-            parameter
-            for name, parameter in found.items()
-            if parameter.requires_grad and (spare is None or spare not in name)
-        ]
+        chosen += [parameter for name, parameter in found.items() if parameter.requires_grad and not spare(name)]
     for parameter in chosen:
         parameter.requires_grad_(False)
     hooks = [

@@ -13,11 +13,11 @@ from torch import nn
 
 from anyscope.datasets import UnlabelledImages
 from anyscope.errors import unknown_name
-from anyscope.models import Segmenter
+from anyscope.models import Segmenter, SegmenterSpec
 from anyscope.running.run_folder import RunFolder
 from anyscope.seeding import torch_generator
 from anyscope.training.batches import Batch, epoch_loader, image_patches
-from anyscope.training.course import Values, follow
+from anyscope.training.course import Values
 from anyscope.training.network_course import QUIET, NetworkCourse, accelerated
 from anyscope.training.pretext import Pretext, make_pretext
 from anyscope.training.settings import AugmentationSettings, LearnSettings, merge, validated
@@ -66,6 +66,10 @@ class PretrainSettings(LearnSettings):
     def make(self) -> Pretext:
         """The pretext with its parameters."""
         return make_pretext(self.pretext, self.parameters)
+
+    def spec(self, channels: int) -> SegmenterSpec:
+        """What the network will be, for images of so many channels."""
+        return self.spec_with(channels, task="semantic", pretext=self.pretext)
 
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -172,19 +176,8 @@ def fit_pretext(
         BadInput: The loss is not a number any more, or a checkpoint is damaged.
     """
     with accelerated(settings, cpu=cpu) as accelerator:
-        network.to(memory_format=torch.channels_last)
         course = PretextCourse(accelerator, network, images, held, settings)
-        follow(
-            course,
-            run,
-            epochs=settings.epochs,
-            steps=settings.steps_per_epoch,
-            seed=settings.seed,
-            device=accelerator.device,
-            title="pretrain",
-            main=accelerator.is_main_process,
-        )
-        accelerator.wait_for_everyone()
+        course.run(run, title="pretrain")
         weights = {key: value.detach().cpu().clone() for key, value in course.weights.state_dict().items()}
     network.to("cpu").load_state_dict(weights)
     network.eval()

@@ -11,6 +11,7 @@ from anyscope.errors import BadInput, unknown_name
 from anyscope.images import Intensity
 from anyscope.instances import DECODERS, LINKERS
 from anyscope.metrics import PROTOCOLS
+from anyscope.models import InputTransform, SegmenterSpec
 from anyscope.running.documents import explain
 from anyscope.training.losses import DEFAULT_LOSSES, parse_loss
 
@@ -118,6 +119,19 @@ class LearnSettings(_Settings):
             return {**data, "intensity": Intensity.parse(data["intensity"])}
         return data
 
+    def spec_with(self, channels: int, **own: Any) -> SegmenterSpec:
+        """What the segmenter will be, for images of so many channels; ``own`` is what its kind of learning adds."""
+        return SegmenterSpec(
+            model=self.model,
+            arguments=self.arguments,
+            channels=channels,
+            neighbours=self.neighbours,
+            intensity=self.intensity,
+            pixel_size_nm=self.pixel_size_nm,
+            input=InputTransform(zoom=self.zoom),
+            **own,
+        )
+
 
 class TrainSettings(LearnSettings):
     """Everything that decides what a training run does, apart from the data.
@@ -139,7 +153,8 @@ class TrainSettings(LearnSettings):
         validation_planes: Most planes of the validation part that are predicted after an epoch.
         tune: Which weights learn; see :mod:`anyscope.training.tuning_modes`. ``full``: all. ``frozen``: all but those
             of the encoder. ``decoder-first``: the same for the first epochs, then all. ``lora``: the decoder, and of
-            the encoder only the low-rank additions that a network has where its argument ``lora_rank`` is given.
+            the encoder only the low-rank adapters of a network whose argument ``lora_rank`` is above 0. Such a network
+            is trained in no other way.
         decoder_first: Share of the epochs that ``decoder-first`` leaves the encoder as it is, above 0 and below 1.
         layer_decay: Factor of the learning rate from each level, or block, of the encoder to the one before it, counted
             from the decoder; 1 for none.
@@ -200,6 +215,16 @@ class TrainSettings(LearnSettings):
         if self.tune == "decoder-first" and self.epochs < 2:
             raise ValueError("tune: 'decoder-first' needs 2 epochs or more, one for the decoder and one for all")
         return self
+
+    def spec(self, channels: int, classes: int = 2) -> SegmenterSpec:
+        """What the segmenter will be.
+
+        Args:
+            channels: Channels of the images.
+            classes: Classes of the labels with background; objects have 2, whatever the labels.
+        """
+        classes = classes if self.task == "semantic" else 2
+        return self.spec_with(channels, task=self.task, heads=self.heads, classes=classes, offsets=self.offsets)
 
     def loss_of(self, head: str, classes: int) -> str:
         """The loss of a head, as given or by default."""

@@ -5,13 +5,18 @@
 full             learns, at encoder_rate x layer_decay^depth |  learns
 frozen           stays, its batch normalisation too          |  learns
 decoder-first    stays for some epochs, then learns          |  learns
-lora             only parameters named .lora_ learn          |  learns
+lora             its low-rank adapters learn, the rest stays |  learns
 ```
 The encoder is what a model of the zoo names as its levels; a bottleneck of its own learns with the decoder, as in the
 steps of adaptation that keep an encoder.
 
+A network with adapters (``sam_unet`` with ``lora_rank``) is trained with ``lora`` and nothing else: adapters stand for
+what the weights beside them would learn, and do nothing where they stay as they began. In pre-training and in the steps
+of an adaptation the rest of its encoder stays as well. To train all of it, or none, start a network without adapters
+from it: they are merged into its weights (:func:`anyscope.models.initialise`).
+
 Sources: layer-wise rates as in the fine-tuning of BEiT (Bao et al., ICLR 2022, arXiv 2106.08254) and MAE (He et al.,
-CVPR 2022, arXiv 2111.06377, appendix A); low-rank additions, LoRA (Hu et al., ICLR 2022, arXiv 2106.09685); training a
+CVPR 2022, arXiv 2111.06377, appendix A); low-rank adapters, LoRA (Hu et al., ICLR 2022, arXiv 2106.09685); training a
 new head before the rest, Kumar et al., ICLR 2022, arXiv 2202.10054.
 """
 
@@ -24,35 +29,43 @@ from contextlib import AbstractContextManager, nullcontext
 from torch import nn
 
 from anyscope.errors import BadInput
-from anyscope.models import MODELS, Segmenter
+from anyscope.models import MODELS, Segmenter, has_adapters, is_adapter
 from anyscope.models.encoders import check_encoder, encoder_names
 from anyscope.training.optimisation import freeze
-from anyscope.training.settings import TrainSettings
+from anyscope.training.settings import LearnSettings, TrainSettings
 
-LORA = ".lora_"
-"""Part of the names of parameters that are low-rank additions."""
 _NUMBERED = re.compile(r"((?:[^.]+\.)*?\d+)(?:\.|\Z)")
 
 
-def check_tuning(segmenter: Segmenter, settings: TrainSettings) -> None:
+def check_tuning(segmenter: Segmenter, settings: LearnSettings) -> None:
     """Refuse a network that cannot be tuned as the settings ask.
 
     Raises:
-        BadInput: It has no encoder apart from its decoder, or no low-rank additions for ``lora``.
+        BadInput: It has no encoder apart from its decoder, no low-rank adapters for ``lora``, or some for another mode.
     """
+    if not isinstance(settings, TrainSettings):
+        return
+    model = segmenter.spec.model
     for asked, default in (("tune", "full"), ("layer_decay", 1.0), ("encoder_rate", 1.0)):
         if getattr(settings, asked) != default:
-            check_encoder(segmenter.spec.model, f"{asked}={getattr(settings, asked)}")
-    if settings.tune == "lora" and not any(LORA in name for name in _encoder_parameters(segmenter)):
+            check_encoder(model, f"{asked}={getattr(settings, asked)}")
+    adapted = _adapted(segmenter)
+    if settings.tune == "lora" and not adapted:
         able = [name for name, entry in MODELS.items() if "lora_rank" in entry.arguments.model_fields]
-        own = segmenter.spec.model in able
         raise BadInput(
-            f"model {segmenter.spec.model!r}",
-            "has no low-rank additions to its encoder, which tune=lora trains",
-            f"parameters named *{LORA}*",
+            f"model {model!r}",
+            "has no low-rank adapters in its encoder, which tune=lora trains",
+            "a network with some",
             "--set arguments.lora_rank=4"
-            if own
-            else f"models with the argument lora_rank: {', '.join(able) or 'none'}",
+            if model in able
+            else f"models with the argument lora_rank: {', '.join(able)}",
+        )
+    if settings.tune != "lora" and adapted:
+        raise BadInput(
+            f"model {model!r}",
+            f"has low-rank adapters (lora_rank), for which tune={settings.tune} is not meant",
+            "tune=lora, or a network without adapters",
+            "--set tune=lora or --set arguments.lora_rank=0",
         )
 
 
@@ -65,17 +78,25 @@ def epochs_kept(settings: TrainSettings) -> int:
     return settings.epochs
 
 
-def keeping(segmenter: Segmenter, settings: TrainSettings, epoch: int) -> AbstractContextManager[None]:
+def keeping(segmenter: Segmenter, settings: LearnSettings, epoch: int) -> AbstractContextManager[None]:
     """Leave the encoder as it is, inside the block, as far as the settings want it in an epoch counted from 0.
 
     Raises:
         BadInput: See :func:`check_tuning`.
     """
     check_tuning(segmenter, settings)
-    if epoch >= epochs_kept(settings):
+    if _adapted(segmenter):
+        return keeping_adapted(segmenter)
+    if not isinstance(settings, TrainSettings) or epoch >= epochs_kept(settings):
         return nullcontext()
-    levels = encoder_names(segmenter).levels
-    return freeze(segmenter, levels, spare=LORA if settings.tune == "lora" else None)
+    return freeze(segmenter, encoder_names(segmenter).levels)
+
+
+def keeping_adapted(segmenter: Segmenter) -> AbstractContextManager[None]:
+    """Leave an encoder that has low-rank adapters as it is but for these, inside the block; all others learn."""
+    if not _adapted(segmenter):
+        return nullcontext()
+    return freeze(segmenter, encoder_names(segmenter).levels, is_adapter)
 
 
 def describe_tuning(segmenter: Segmenter, settings: TrainSettings) -> str:
@@ -93,14 +114,14 @@ def describe_tuning(segmenter: Segmenter, settings: TrainSettings) -> str:
     return words
 
 
-def rate_factors(segmenter: Segmenter, settings: TrainSettings) -> dict[nn.Parameter, float]:
+def rate_factors(segmenter: Segmenter, settings: LearnSettings) -> dict[nn.Parameter, float]:
     """Factors of the learning rate of the encoder's parameters; all others learn at the rate itself.
 
     ``encoder_rate * layer_decay ** depth``, where the decoder has depth 0 and the encoder's last level depth 1. Levels
     are those that the model names; where it names one alone, as for transformers and for the encoders of
     segmentation-models-pytorch, they are its blocks in the order of their parameters (see :func:`block_depths`).
     """
-    if settings.layer_decay == 1 and settings.encoder_rate == 1:
+    if not isinstance(settings, TrainSettings) or settings.layer_decay == settings.encoder_rate == 1:
         return {}
     names = _encoder_parameters(segmenter)
     depths = level_depths(names, encoder_names(segmenter).levels)
@@ -155,3 +176,7 @@ def block_depths(names: Iterable[str]) -> dict[str, int]:
 def _encoder_parameters(segmenter: Segmenter) -> dict[str, nn.Parameter]:
     levels = encoder_names(segmenter).levels
     return {name: parameter for name, parameter in segmenter.named_parameters() if name.startswith(levels)}
+
+
+def _adapted(segmenter: Segmenter) -> bool:
+    return has_adapters(name for name, _ in segmenter.named_parameters())

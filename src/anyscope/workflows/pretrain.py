@@ -10,7 +10,7 @@ from statistics import mean
 from anyscope.datasets import ImageRegion, UnlabelledImages, open_dataset
 from anyscope.datasets.holding_out import hold_out
 from anyscope.images import ReadOptions
-from anyscope.models import InputTransform, Segmenter, SegmenterSpec, build_segmenter, initialise, save_segmenter
+from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, initialise, save_segmenter
 from anyscope.reports.pretext_report import PretextPictures
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
@@ -84,17 +84,7 @@ def pretrain(
     sources = [_open(path, settings, read) for path in paths]
     images = UnlabelledImages(tuple(region for source in sources for region in source.images))
     held = UnlabelledImages(tuple(region for source in sources for region in source.held))
-    spec = SegmenterSpec(
-        model=settings.model,
-        arguments=settings.arguments,
-        task="semantic",
-        channels=UnlabelledImages(images.regions + held.regions).channels,
-        neighbours=settings.neighbours,
-        intensity=settings.intensity,
-        pixel_size_nm=settings.pixel_size_nm,
-        input=InputTransform(zoom=settings.zoom),
-        pretext=settings.pretext,
-    )
+    spec = settings.spec(UnlabelledImages(images.regions + held.regions).channels)
     plain = {
         "verb": "pretrain",
         "data": [str(path.resolve()) for path in paths],

@@ -12,7 +12,7 @@ from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.inference import InferenceSettings
 from anyscope.metrics import EvaluationProtocol
-from anyscope.models import InputTransform, SegmenterSpec, build_segmenter, initialise, save_segmenter
+from anyscope.models import SegmenterSpec, build_segmenter, initialise, save_segmenter
 from anyscope.models.spec import DecoderSpec, LinkerSpec
 from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
@@ -81,7 +81,7 @@ def train(
     training, validation = dataset.labelled("train"), dataset.labelled("val") if dataset.split["val"] else None
     if not any(region.read_reference(settings.task)[0].any() for region in training):
         raise BadInput(data / "labels", "all labels of the training part are background", "labels with foreground")
-    spec = _spec(dataset, settings)
+    spec = settings.spec(training.channels, dataset.classes)
     plain = {
         "verb": "train",
         "data": str(data.resolve()),
@@ -121,23 +121,6 @@ def train(
         run.finish({"best_epoch": fitted.best_epoch, "validation_score": fitted.best_score})
         report(out)
     return _result(run)
-
-
-def _spec(dataset: Dataset, settings: TrainSettings) -> SegmenterSpec:
-    """What the segmenter will be, from the settings and what the data are."""
-    return SegmenterSpec(
-        model=settings.model,
-        arguments=settings.arguments,
-        task=settings.task,
-        heads=settings.heads,
-        classes=dataset.classes if settings.task == "semantic" else 2,
-        channels=dataset.labelled("train").channels,
-        offsets=settings.offsets,
-        neighbours=settings.neighbours,
-        intensity=settings.intensity,
-        pixel_size_nm=settings.pixel_size_nm,
-        input=InputTransform(zoom=settings.zoom),
-    )
 
 
 def _check_targets(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec) -> None:

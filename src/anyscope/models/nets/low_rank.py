@@ -1,4 +1,4 @@
-"""Low-rank adaptation (LoRA): a frozen transformer learns through small matrices beside its attention.
+"""Low-rank adaptation (LoRA): a transformer learns through small matrices beside its attention.
 
 Source: Hu et al., LoRA, ICLR 2022, arXiv 2106.09685: W x becomes W x + B A x, with A random and B zero, so that
 training starts where the frozen weights are. As in their experiments, queries and values are adapted, keys are not.
@@ -22,7 +22,7 @@ _KEY = re.compile(rf"(?P<projection>(?:.*\.)?)(?P<part>{'|'.join(ADAPTERS)})")
 class AdaptedProjection(nn.Linear):
     """A projection to queries, keys and values, whose queries and values have low-rank adapters.
 
-    ``weight`` and ``bias`` keep the names that they have without adapters and are frozen; the adapters are trained.
+    ``weight`` and ``bias`` keep the names that they have without adapters. Training decides what learns.
 
     Args:
         projection: The layer whose weights are taken over, from C channels to 3 C, ordered query, key, value.
@@ -35,8 +35,6 @@ class AdaptedProjection(nn.Linear):
             raise ValueError(f"a projection from {channels} to {out} channels holds no query, key and value")
         super().__init__(channels, out, bias=projection.bias is not None, device="meta")
         self.weight, self.bias = projection.weight, projection.bias
-        for parameter in projection.parameters():
-            parameter.requires_grad_(False)
         for name in ("query", "value"):
             down = torch.empty(rank, channels)
             nn.init.kaiming_uniform_(down, a=math.sqrt(5))
@@ -55,15 +53,24 @@ class AdaptedProjection(nn.Linear):
 
 
 def adapt_attention(blocks: Iterable[nn.Module], rank: int) -> None:
-    """Give the projection ``attn.qkv`` of every block adapters of this rank; the other weights stay as they are."""
+    """Give the projection ``attn.qkv`` of every block adapters of this rank."""
     for block in blocks:
         attention = cast(nn.Module, block.attn)
         attention.qkv = AdaptedProjection(cast(nn.Linear, attention.qkv), rank)
 
 
+def is_adapter(name: str) -> bool:
+    """Whether a tensor of this name is an adapter of a projection.
+
+    >>> is_adapter("net.encoder.blocks.0.attn.qkv.query_up"), is_adapter("net.encoder.blocks.0.attn.qkv.weight")
+    (True, False)
+    """
+    return _KEY.fullmatch(name) is not None
+
+
 def has_adapters(names: Iterable[str]) -> bool:
     """Whether the adapters of a projection are among tensors of these names."""
-    return any(_KEY.fullmatch(name) for name in names)
+    return any(is_adapter(name) for name in names)
 
 
 def merge_adapters(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -72,7 +79,7 @@ def merge_adapters(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
     Args:
         state: Tensors by name; each projection has all four adapters or none.
     """
-    merged = {name: tensor for name, tensor in state.items() if not _KEY.fullmatch(name)}
+    merged = {name: tensor for name, tensor in state.items() if not is_adapter(name)}
     for name in state:
         found = _KEY.fullmatch(name)
         if found is None or found["part"] != ADAPTERS[0]:

@@ -6,6 +6,7 @@ Sources: SAM, Kirillov et al., ICCV 2023, arXiv 2304.02643 (plain transformers w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
@@ -62,7 +63,7 @@ MOBILE = "mobile_sam"
 ENCODERS = (*PLAIN, MOBILE, *HIERA)
 
 
-class SamEncoder(nn.Module):
+class SamEncoder(nn.Module, ABC):
     """An encoder: features of several depths.
 
     Attributes:
@@ -77,9 +78,9 @@ class SamEncoder(nn.Module):
     strides: tuple[int, ...]
     width: float = 0.5
 
+    @abstractmethod
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Features [B, channels, h, w] of ``x`` [B, C, H, W], H and W multiples of the last stride."""
-        raise NotImplementedError
 
 
 class PlainEncoder(SamEncoder):

@@ -37,8 +37,8 @@ class SamArguments(Arguments):
         neck: Start the decoder from SAM's neck (256 channels, behind all blocks) and not from the last tap.
         stem: Give the decoder features of the image itself.
         width: Widths of the decoder as a multiple of the published ones; None for what suits the encoder.
-        lora_rank: Freeze the encoder but for adapters of this rank beside queries and values; 0 trains all of it. It
-            makes sense with weights of SAM only.
+        lora_rank: Rank of adapters beside the queries and values of every block; 0 for none. A network that has them is
+            trained with ``tune=lora``: of the encoder nothing else learns, which makes sense with weights of SAM only.
         checkpointing: Compute features within blocks again in the backward pass, which needs less memory and about a
             third more time.
     """
@@ -95,7 +95,6 @@ class SamUNet(nn.Module):
         self.decoder = UNETRDecoder(in_channels, self.encoder.channels, self.encoder.strides, scale, arguments.stem)
         self.head = nn.Conv2d(self.decoder.width, out_channels, 1)
         if arguments.lora_rank:
-            self.encoder.requires_grad_(False)
             adapt_attention(cast(PlainEncoder, self.encoder).blocks, arguments.lora_rank)
 
     @property
