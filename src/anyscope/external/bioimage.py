@@ -172,11 +172,11 @@ def _axes(tensor: Mapping[str, Any], file: Path) -> str:
 def _sizes(tensor: Mapping[str, Any], file: Path) -> tuple[int, int, int | None]:
     """Stride, smallest and only size of height and width."""
     axes, shape = tensor.get("axes"), tensor.get("shape")
-    sizes: list[object]
+    sizes: list[Any]
     if isinstance(axes, str):
         if isinstance(shape, Mapping):
-            low, step = list(shape.get("min", [])), list(shape.get("step", []))
-            sizes = [{"min": a, "step": b} for a, b in zip(low, step, strict=False)][-2:]
+            pairs = zip(list(shape.get("min", [])), list(shape.get("step", [])), strict=False)
+            sizes = [{"min": lowest, "step": between} for lowest, between in pairs][-2:]
         else:
             sizes = list(shape or [])[-2:]
     else:
@@ -185,7 +185,8 @@ def _sizes(tensor: Mapping[str, Any], file: Path) -> tuple[int, int, int | None]
         if sizes[0] != sizes[1]:
             raise BadInput(file, f"a size of {sizes[0]} x {sizes[1]}", "equal height and width")
         return 1, 1, int(str(sizes[0]))
-    strides, least = [], []
+    strides: list[int] = []
+    least: list[int] = []
     for size in sizes:
         step = size.get("step") if isinstance(size, Mapping) else None
         low = size.get("min") if isinstance(size, Mapping) else None

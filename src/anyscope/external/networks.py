@@ -14,6 +14,8 @@ from anyscope.models.runtimes import Runtime
 from anyscope.models.spec import SegmenterSpec
 
 _SMALLEST_PROBABILITY = 1e-6
+_ASSUMED_BYTES = 2048
+"""Memory for each pixel of a network that cannot be looked into: that of a U-Net of two million parameters, doubled."""
 Processing = Callable[[torch.Tensor], torch.Tensor]
 """What is done to [B, C, H, W] before or after a network."""
 
@@ -48,13 +50,20 @@ class ForeignNetwork(nn.Module):
             self.body: nn.Module | None = body.eval().requires_grad_(False)
         else:
             self.body = None
-        self._runtime = None if isinstance(body, nn.Module) else body
+        self.runtime = None if isinstance(body, nn.Module) else body
         self._before, self._after = before, after
         self._whole_image = whole_image
 
     def receptive_field(self) -> int | None:
         """As described; None where it is not known, or where the whole image takes part."""
         return None if self._whole_image else self.description.receptive_field
+
+    def forward_bytes(self, shape: tuple[int, int, int, int]) -> int | None:
+        """Memory of a forward pass where its tensors cannot be followed: an assumption; None where they can."""
+        if self.body is not None and self.description.size is None:
+            return None
+        batch, _, height, width = shape
+        return _ASSUMED_BYTES * batch * height * width
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits of images of any height and width, up to the size that the network is bound to."""
@@ -83,9 +92,9 @@ class ForeignNetwork(nn.Module):
         if self.body is not None:
             found = self.body(images)
         else:
-            assert self._runtime is not None
+            assert self.runtime is not None
             # nothing flows back through another runtime, and its output must not look as if something did
-            found = torch.from_numpy(self._runtime(images.detach().cpu().numpy())).to(images.device)
+            found = torch.from_numpy(self.runtime(images.detach().cpu().numpy())).to(images.device)
         if isinstance(found, list | tuple):
             found = found[0]
         if isinstance(found, dict):
@@ -169,7 +178,7 @@ class LabelsAsLogits(nn.Module):
         super().__init__()
         self.spec = spec
         self.stride = 1
-        self._answer = answer
+        self.answer = answer
 
     def receptive_field(self) -> int | None:
         """Unknown."""
@@ -178,7 +187,7 @@ class LabelsAsLogits(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, K, H, W] of the mask of images [B, C, H, W]."""
         found = [
-            torch.from_numpy(self._answer(one[:, None].cpu().numpy())[0].astype("int64")) for one in images.detach()
+            torch.from_numpy(self.answer(one[:, None].cpu().numpy())[0].astype("int64")) for one in images.detach()
         ]
         labels = torch.stack(found).to(images.device)
         if self.spec.classes == 2 or self.spec.task == "instances":

@@ -41,7 +41,7 @@ _PROBE = 64
 
 
 def is_foreign(path: str | PathLike[str]) -> bool:
-    """Whether ``path`` names a foreign model by its form: a description, a file of a network, a package, an entry point.
+    """Whether ``path`` names a foreign model by its form: a description, a network's file, a package, an entry.
 
     Folders of our own runs and segmenters are none.
     """
@@ -192,7 +192,7 @@ def _torchscript(file: Path, device: str) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch announces the end of TorchScript at every use
         try:
-            module: nn.Module = torch.jit.load(str(file), map_location=device)
+            module: nn.Module = torch.jit.load(str(file), map_location=device)  # type: ignore[no-untyped-call]
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise BadInput(
@@ -209,7 +209,7 @@ def _settled(network: ForeignNetwork, *, given: set[str], subject: str | PathLik
         BadInput: What is open cannot be found out.
     """
     description = network.description
-    shape = getattr(network._runtime, "shape", ())
+    shape: tuple[int | None, ...] = getattr(network.runtime, "shape", ())
     sides = [side for side in shape[2:] if side is not None]
     if description.size is None and len(sides) == 2:
         if sides[0] != sides[1]:
