@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.demo import demo
     from anyscope.workflows.doctor import doctor
     from anyscope.workflows.evaluate import evaluate
+    from anyscope.workflows.export import export
     from anyscope.workflows.grid import train_grid
     from anyscope.workflows.methods import list_methods
     from anyscope.workflows.predict import predict
@@ -47,6 +48,7 @@ _VERBS = {
     "predict": "predict",
     "evaluate": "evaluate",
     "report": "report",
+    "export": "export",
 }
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "predict",
     "evaluate",
     "report",
+    "export",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Verbs that work: demo, pretrain, train, predict, evaluate, report."""
+"""Verbs that work: demo, pretrain, train, predict, evaluate, export, report."""
 
 from __future__ import annotations
 
@@ -235,6 +235,27 @@ def evaluate(
         print_json(result)
     else:
         print(evaluation_table(result))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run, or the folder of a segmenter.", show_default=False)],
+    out: Out,
+    to: Annotated[str, typer.Option("--to", help="onnx, torchscript or openvino.")] = "onnx",
+    size: Annotated[
+        int | None, typer.Option(min=16, help="The only height and width it shall take, where it must have one.")
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a segmenter for another runtime, with a description of how it is fed."""
+    from anyscope.workflows.export import export as run_export
+
+    result = run_export(run, to, out, size=size, force=force)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print(f"network: {result.network}\ndescription: {result.description}")
 
 
 @app.command()

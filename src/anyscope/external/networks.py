@@ -47,7 +47,9 @@ class ForeignNetwork(nn.Module):
         self.tile = description.size or description.tile
         self.differentiable = isinstance(body, nn.Module)
         if isinstance(body, nn.Module):
-            self.body: nn.Module | None = body.eval().requires_grad_(False)
+            self.body: nn.Module | None = body.eval()
+            for parameter in body.parameters():  # scripted modules have no requires_grad_
+                parameter.requires_grad = False
         else:
             self.body = None
         self.runtime = None if isinstance(body, nn.Module) else body

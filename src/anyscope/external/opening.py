@@ -56,7 +56,7 @@ def is_foreign(path: str | PathLike[str]) -> bool:
 def read_foreign(path: str | PathLike[str]) -> tuple[ForeignFile, Path]:
     """The description of a foreign model and the folder that its paths are relative to; nothing is run.
 
-    A file of a network is described by the ``.yaml`` of its name beside it, where there is one.
+    A file of a network is described by the ``.yaml`` of its name beside it, or by the folder's, where that names it.
 
     Raises:
         BadInput: There is none, or it does not say what is needed.
@@ -72,9 +72,9 @@ def read_foreign(path: str | PathLike[str]) -> tuple[ForeignFile, Path]:
         return _described({"kind": "bioimage", "path": "."}, place), place
     if place.suffix in _DESCRIPTIONS:
         return _from_document(place), place.parent
-    beside = next((one for end in _DESCRIPTIONS if (one := place.with_suffix(end)).is_file()), None)
-    if beside is not None and isinstance(document := _document(beside), dict) and "anyscope_model" in document:
-        return parse_description(document, beside), place.parent
+    beside = _beside(place)
+    if beside is not None:
+        return beside, place.parent
     if place.suffix not in _SUFFIXES:
         raise BadInput(
             place, "is no model that is known", f"{FILE}, {', '.join(_SUFFIXES)}, a package or an entry point"
@@ -132,6 +132,15 @@ def identity(path: str | PathLike[str]) -> str:
         with explain_os_errors(file), open(file, "rb") as handle:
             found.update(hashlib.file_digest(handle, "sha256").digest())
     return found.hexdigest()
+
+
+def _beside(file: Path) -> ForeignFile | None:
+    """The description of a network's file that lies beside it, under its name or as the folder's."""
+    for path in (file.with_suffix(".yaml"), file.with_suffix(".yml"), file.parent / FILE):
+        document = _document(path) if path.is_file() else None
+        if isinstance(document, dict) and "anyscope_model" in document and document.get("path") == file.name:
+            return parse_description(document, path)
+    return None
 
 
 def _document(path: Path) -> object:

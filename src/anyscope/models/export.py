@@ -171,12 +171,9 @@ def _quiet() -> Iterator[None]:
     """Exporters announce their end, and print whole graphs where they fail; errors are raised all the same."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
+    nowhere = io.StringIO()
     try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -113,11 +113,11 @@ def _text(document: dict[str, Any]) -> str:
     network = NetworkFile.model_validate(document)
     spec = network.spec
     lines = [
-        f"The network takes float32 [batch, {spec.in_channels}, y, x] and gives logits [batch, {spec.out_channels}, y, x].",
+        f"The network takes float32 [batch, {spec.in_channels}, y, x] and gives [batch, {spec.out_channels}, y, x].",
         "Grey levels become 0..1 by 'intensity', once for each image; normalisation is inside.",
         f"Heights and widths are multiples of {network.stride}: extend images at the bottom and on the right by",
         "repeating their last pixels, and cut the output back.",
-        "Logits become values by a sigmoid, those of the head distance by a tanh, those of several classes by a softmax.",
+        "Its logits become values by a sigmoid, the head distance by a tanh, several classes by a softmax.",
         "'anyscope predict' and 'anyscope stress' take this file as a model.",
     ]
     if network.neighbours:
