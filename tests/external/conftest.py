@@ -13,7 +13,7 @@ from tests.assay.conftest import networks, nuclei, save_tiny
 
 __all__ = ["networks", "nuclei"]
 
-PROGRAM = '''
+PROGRAM = """
 import sys
 import numpy as np
 import tifffile
@@ -22,7 +22,7 @@ image = tifffile.imread(sys.argv[1])
 if image.flat[0] % 2:
     sys.exit("Traceback of something\\nthe first pixel is odd\\n")
 tifffile.imwrite(sys.argv[2], (image > int(sys.argv[3])).astype(np.uint8))
-'''
+"""
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,20 @@ def stressed(exported, program, nuclei, tmp_path_factory):
     words = [exported["ours"], exported["onnx"] / "model.onnx", exported["torchscript"], program]
     code = cli.main(
         ["stress", *map(str, words), "--data", str(nuclei), "--out", str(out), "--trust", "--device", "cpu"]
-        + ["--suite", GIVEN["suite"], "--images", "4", "--split", "train", "--attacks", "pgd", "--epsilons", "8", "--attack-steps", "2"]
+        + [
+            "--suite",
+            GIVEN["suite"],
+            "--images",
+            "4",
+            "--split",
+            "train",
+            "--attacks",
+            "pgd",
+            "--epsilons",
+            "8",
+            "--attack-steps",
+            "2",
+        ]
     )
     return code, out
 

@@ -181,6 +181,7 @@ class LabelsAsLogits(nn.Module):
         self.spec = spec
         self.stride = 1
         self.answer = answer
+        self.gives_objects = spec.task == "instances"
 
     def receptive_field(self) -> int | None:
         """Unknown."""

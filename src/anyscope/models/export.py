@@ -11,8 +11,9 @@ took 0.3 to 8 s, and kept no more of them free in their size (measured with torc
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,10 +63,19 @@ class _Whole(nn.Module):
 
 
 def export_segmenter(segmenter: Segmenter, to: str, path: Path, size: int | None = None) -> Agreement:
-    """Write a segmenter into a file of another runtime, and compare the two on random images.
+    """Write a segmenter, with everything from images in 0..1 to logits, into a file of another runtime.
+
+    Arguments and errors as for :func:`export_network`.
+    """
+    return export_network(segmenter, _Whole(segmenter), to, path, size)
+
+
+def export_network(segmenter: Segmenter, part: nn.Module, to: str, path: Path, size: int | None = None) -> Agreement:
+    """Write a segmenter's network into a file of another runtime, and compare the two on random images.
 
     Args:
         segmenter: In evaluation mode, on the CPU.
+        part: What is written: its network, or more of it; images [B, C, H, W] in, logits out.
         to: A name of :data:`FORMATS`.
         path: The file to write; OpenVINO puts its weights beside it, into a ``.bin``.
         size: The only height and width that the file shall take; None for any.
@@ -78,7 +88,7 @@ def export_segmenter(segmenter: Segmenter, to: str, path: Path, size: int | None
     shapes = check_shapes(segmenter, size)
     batch, height, width = shapes[0]
     example = torch.zeros(batch, segmenter.spec.in_channels, height, width)
-    whole = _Whole(segmenter).eval()
+    whole = part.eval()
     with _quiet(), torch.no_grad():
         try:
             run = _WRITERS[to](whole, example, path, size is not None)
@@ -154,7 +164,8 @@ def _write_openvino(whole: nn.Module, example: torch.Tensor, path: Path, fixed: 
 
     between = path.with_suffix(".onnx")
     write_onnx(whole, example, between, fixed=fixed)
-    openvino.save_model(openvino.convert_model(str(between)), str(path), compress_to_fp16=False)
+    model = openvino.Core().read_model(str(between))  # convert_model would report its use over the network
+    openvino.save_model(model, str(path), compress_to_fp16=False)
     between.unlink()
     return _running(OpenVinoRuntime(path, torch.get_num_threads()))
 
@@ -171,10 +182,16 @@ def _quiet() -> Iterator[None]:
     """Exporters announce their end, and print whole graphs where they fail; errors are raised all the same."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
-    nowhere = io.StringIO()
+    sys.stdout.flush()
+    streams = [(own, os.dup(own)) for own in (1, 2)]  # the graphs come from C++, past sys.stdout
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
+            for own, _ in streams:
+                os.dup2(nowhere.fileno(), own)
             warnings.simplefilter("ignore")
             yield
     finally:
+        for own, kept in streams:
+            os.dup2(kept, own)
+            os.close(kept)
         logging.disable(before)
