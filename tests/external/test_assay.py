@@ -31,23 +31,9 @@ def stressed(exported, program, nuclei, tmp_path_factory):
     """Ours, one ONNX, one TorchScript and one command in one run, from the command line."""
     out = tmp_path_factory.mktemp("stressed") / "out"
     words = [exported["ours"], exported["onnx"] / "model.onnx", exported["torchscript"], program]
-    code = cli.main(
-        ["stress", *map(str, words), "--data", str(nuclei), "--out", str(out), "--trust", "--device", "cpu"]
-        + [
-            "--suite",
-            GIVEN["suite"],
-            "--images",
-            "4",
-            "--split",
-            "train",
-            "--attacks",
-            "pgd",
-            "--epsilons",
-            "8",
-            "--attack-steps",
-            "2",
-        ]
-    )
+    options = ["--trust", "--device", "cpu", "--suite", GIVEN["suite"], "--images", "4", "--split", "train"]
+    options += ["--attacks", "pgd", "--epsilons", "8", "--attack-steps", "2"]
+    code = cli.main(["stress", *map(str, words), "--data", str(nuclei), "--out", str(out), *options])
     return code, out
 
 
