@@ -1,9 +1,9 @@
 """How much faster than eager torch other engines compute the same network on the CPU: ``python -m benchmarks engines``.
 
 The zoo's U-Net with two million parameters, one tile of 512 x 512 pixels, the same number of threads for each (one,
-and as many as there are cores). Rounds of all engines, one after the other in an order that turns, so that what else the
-machine does falls upon all alike; the median over the rounds of torch's time over that of the engine. The goal is 1.3
-for the best of them. Beside it the largest difference of a logit, relative to the largest logit.
+and as many as there are cores). Rounds of all engines, one after the other in an order that turns, so that what else
+the machine does falls upon all alike; the median over the rounds of torch's time over that of the engine. The goal is
+1.3 for the best of them. Beside it the largest difference of a logit, relative to the largest logit.
 """
 
 from __future__ import annotations

@@ -269,3 +269,13 @@ def test_a_program_sees_no_shell_and_its_environment(tmp_path):
     labels = open_foreign(path, trust=True)(IMAGE)
     np.testing.assert_array_equal(labels, np.rint(IMAGE[0] * 65535) > 32767)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["anyscope-model.yaml", "tool.py"]
+
+
+def test_modules_of_one_name_in_two_folders(tmp_path):
+    models = []
+    for name, level in (("a", 0.2), ("b", 0.8)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "same_name.py").write_text(f"def above(plane):\n    return plane > {level}\n")
+        models.append(open_foreign(describe(tmp_path / name, kind="python", path="same_name:above"), trust=True))
+    for model, level in zip(models, (0.2, 0.8), strict=True):
+        np.testing.assert_array_equal(model(IMAGE), IMAGE[0] > level)

@@ -50,7 +50,9 @@ class SubjectRef(Frozen):
             return True
         if self.path is None:
             return False
-        return self.foreign in (None, "gradients") or not ATTACKS[condition.name].uses_gradient
+        return self.foreign in (None, "gradients") or (
+            condition.name in ATTACKS and not ATTACKS[condition.name].uses_gradient
+        )
 
 
 class DataRef(Frozen):

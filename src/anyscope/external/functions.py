@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def import_entry(entry: str, folder: Path) -> Any:
     if match is None:
         raise BadInput(entry, "is no entry point", "package.module:name")
     with _looking_in(folder):
+        _forget_other(match["module"].partition(".")[0], folder)
         try:
             module = importlib.import_module(match["module"])
         except Exception as error:  # whatever the module raises while it is imported is its author's
@@ -83,6 +85,22 @@ def import_entry(entry: str, folder: Path) -> Any:
     if not hasattr(module, match["name"]):
         raise BadInput(entry, f"there is no {match['name']!r} in {match['module']}", "a function or a torch module")
     return getattr(module, match["name"])
+
+
+def source_of(entry: str, folder: Path) -> Path | None:
+    """The file of an entry point's module or package where it lies in ``folder``; None where it is installed."""
+    found = PathFinder.find_spec(entry.partition(":")[0].partition(".")[0], [str(folder)])
+    return None if found is None or found.origin is None else Path(found.origin)
+
+
+def _forget_other(package: str, folder: Path) -> None:
+    """Forget a module of the same name from elsewhere: every model's folder may hold a ``model.py``."""
+    own, known = source_of(package, folder), sys.modules.get(package)
+    if own is None or known is None or getattr(known, "__file__", None) == str(own):
+        return
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from anyscope.external.description import (
     NetworkFile,
     parse_description,
 )
-from anyscope.external.functions import FunctionModel, import_entry
+from anyscope.external.functions import FunctionModel, import_entry, source_of
 from anyscope.external.networks import ForeignNetwork
 from anyscope.external.processing import chained
 from anyscope.models.runtimes import OnnxRuntime, OpenVinoRuntime
@@ -128,6 +128,9 @@ def identity(path: str | PathLike[str]) -> str:
     elif isinstance(description, NetworkFile) and description.kind != "module":
         files = [within(folder, description.path, folder)]
         files += [one for one in [files[0].with_suffix(".bin")] if description.kind == "openvino" and one.is_file()]
+    entry = getattr(description, "path", "")
+    if ENTRY.match(entry) and (source := source_of(entry, folder)) is not None:
+        files = [source]
     for file in files:
         with explain_os_errors(file), open(file, "rb") as handle:
             found.update(hashlib.file_digest(handle, "sha256").digest())

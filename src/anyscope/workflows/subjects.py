@@ -65,7 +65,9 @@ def _foreign(run: Path | str, taken: Sequence[str], *, trust: bool) -> SubjectRe
 
 
 def _plain_name(place: Path) -> str:
-    """The name of a file or folder; of a description with the usual name, that of its folder."""
+    """The name of a file or folder; a description with the usual name has that of its folder."""
     if place.is_dir():
         return place.resolve().name
-    return place.resolve().parent.name if place.stem == "anyscope-model" else place.name.replace(":", ".")
+    if place.suffix in (".yaml", ".yml"):
+        return place.resolve().parent.name if place.stem == "anyscope-model" else place.stem
+    return place.name.replace(":", ".")
