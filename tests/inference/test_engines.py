@@ -110,6 +110,8 @@ def test_the_choice_is_made_once_and_kept(work, monkeypatch):
     anyscope.predict(work / "run", work / "images", work / "out", device="cpu", resume=True)
     assert len(measured) == 2
     assert open_labels(work / "out" / "b.tif").shape == (1, 1, 40, 50)
+    with pytest.raises(BadInput, match="began with openvino"):
+        anyscope.predict(work / "run", work / "images", work / "out", device="cpu", engine="torch", resume=True)
 
 
 def test_short_work_stays_with_torch(work, monkeypatch):

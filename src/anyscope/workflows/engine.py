@@ -51,8 +51,10 @@ def with_engine(
     """
     record = None if folder is None else folder / _RECORD
     name = asked
-    if name is None and record is not None and record.is_file():
+    if record is not None and record.is_file():
         name = _recorded(record)
+        if asked not in (None, name):
+            raise BadInput(f"--engine {asked}", f"given where the run began with {name}", name, "leave it out")
     if inference.device != "cpu":
         if name not in (None, "torch"):
             raise BadInput(f"--engine {name}", f"asked for on {inference.device}", "torch, or --device cpu")
