@@ -8,16 +8,19 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 from anyscope import cli
 from anyscope.adaptation import RULES, STEPS
 from anyscope.attacks import ATTACKS
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.datasets.catalog import CATALOG
+from anyscope.datasets.synthetic import write_synthetic
+from anyscope.external.description import parse_description
 from anyscope.instances import DECODERS
 from anyscope.metrics import PROTOCOLS
-from anyscope.microscope import SPECIMENS
-from anyscope.models import MODELS
+from anyscope.microscope import MICROSCOPES, SPECIMENS
+from anyscope.models import MODELS, SegmenterSpec, build_segmenter, save_segmenter
 from anyscope.training.losses import LOSSES
 from anyscope.workflows.catalog import datasets_page
 from anyscope.workflows.conditions import conditions_page
@@ -55,6 +58,26 @@ def test_the_code_of_extending_runs(registries, monkeypatch):
         "most-stable",
         "our-stack",
     } <= set(added)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch announces the end of TorchScript
+def test_the_code_of_foreign_models_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    settings = MICROSCOPES["reference"].settings("nuclei")
+    write_synthetic(tmp_path / "data", "nuclei", settings, count=2, shape=(64, 72), seed=3)
+    spec = SegmenterSpec(model="unet_simple", arguments={"filters": (4, 8)}, task="semantic")
+    save_segmenter(build_segmenter(spec, 0), tmp_path / "run" / "segmenter")
+    names = {"run": tmp_path / "run", "data": tmp_path / "data", "images": tmp_path / "data" / "images"}
+    text = (ROOT / "docs" / "foreign_models.md").read_text()
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "docs/foreign_models.md", "exec", dont_inherit=True), names)
+    result = names["result"]
+    assert result.scores.models == ("run", "exported", "threshold", "module", "tool", "package", "otsu")
+    assert result.scores.tally.complete().all()
+    for document in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        parse_description(yaml.safe_load(document), "docs/foreign_models.md")
+    assert all(kind in text for kind in ("onnx", "openvino", "torchscript", "bioimage", "module", "python", "command"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.demo import demo
     from anyscope.workflows.doctor import doctor
     from anyscope.workflows.evaluate import evaluate
+    from anyscope.workflows.export import export
     from anyscope.workflows.grid import train_grid
     from anyscope.workflows.methods import list_methods
     from anyscope.workflows.predict import predict
@@ -50,6 +51,7 @@ _VERBS = {
     "predict": "predict",
     "evaluate": "evaluate",
     "report": "report",
+    "export": "export",
 }
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "predict",
     "evaluate",
     "report",
+    "export",
 ]
 
 

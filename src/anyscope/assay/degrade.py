@@ -16,9 +16,8 @@ from anyscope.contracts import Labels, Unit
 from anyscope.corruptions import CORRUPTIONS, Acquisition, acquisition_of_record, assume_acquisition, warp_labels
 from anyscope.images import Intensity, to_unit
 from anyscope.images.intensity import percentiles
-from anyscope.inference.network import device_of
+from anyscope.inference.network import Network, device_of
 from anyscope.inference.slices import slice_stack
-from anyscope.models import Segmenter
 from anyscope.seeding import derive_seed
 
 ATTACK_BLOCK_PX = 512
@@ -105,7 +104,7 @@ def _acquisition(images: Sequence[AssayImage], device: torch.device) -> Acquisit
 
 
 def attack(
-    condition: Condition, images: Sequence[AssayImage], segmenter: Segmenter, seed: int, steps: int | None
+    condition: Condition, images: Sequence[AssayImage], segmenter: Network, seed: int, steps: int | None
 ) -> list[Shown]:
     """Images as an adversary of ``segmenter`` changes them, rounded to 8 bits.
 
@@ -121,7 +120,7 @@ def attack(
 
 
 def _attack_plane(
-    condition: Condition, image: AssayImage, z: int, segmenter: Segmenter, seed: int, steps: int | None
+    condition: Condition, image: AssayImage, z: int, segmenter: Network, seed: int, steps: int | None
 ) -> NDArray[np.float32]:
     """One attacked slice (c, y, x), block by block."""
     spec = segmenter.spec

@@ -13,7 +13,8 @@ from anyscope.assay.conditions import Condition
 from anyscope.assay.degrade import Shown, attack, corrupt, untouched
 from anyscope.assay.inputs import AssayData, AssayImage
 from anyscope.assay.plan import AssayPlan, SubjectRef, Task
-from anyscope.assay.subjects import Convention, NetworkSubject, OtsuSubject, Subject, Verdict, checked
+from anyscope.assay.subjects import Convention, LabelSubject, NetworkSubject, OtsuSubject, Subject, Verdict, checked
+from anyscope.attacks import ATTACKS
 from anyscope.errors import AnyscopeError, BadInput
 from anyscope.images import Intensity
 from anyscope.metrics import default_protocol
@@ -73,7 +74,8 @@ class Workshop:
     def _load(self, ref: SubjectRef) -> Subject:
         if ref.path is None:
             return OtsuSubject(ref.name, self._baseline_convention(), self.plan.bright_objects)
-        return NetworkSubject.load(ref.name, ref.path, self._device)
+        foreign, trust = ref.foreign is not None, ref.trust is True
+        return NetworkSubject.load(ref.name, ref.path, self._device, foreign=foreign, trust=trust)
 
     def _baseline_convention(self) -> Convention:
         """That of the first network, so that both see the same pixels."""
@@ -106,18 +108,24 @@ class Workshop:
         for model in models:
             subject = self.subject(model)
             assert subject is not None
-            try:
-                shown = shared if shared is not None else self._attack(condition, images, subject)
-                verdicts = _judge(subject, shown)
-            except Exception as error:  # whatever a network raises is its result
-                yield from (Cell((model, task.condition, i.name), failure=_one_line(error)) for i in images)
-                continue
-            for one, verdict in zip(shown, verdicts, strict=True):
-                yield Cell((model, task.condition, one.name), count(one, verdict, subject.classes, objects))
+            # what fails on one image says nothing of the others: a model that gives labels is shown one at a time
+            step = 1 if isinstance(subject, LabelSubject) else len(images)
+            for first in range(0, len(images), step):
+                some = images[first : first + step]
+                try:
+                    shown = self._attack(condition, some, subject) if shared is None else shared[first : first + step]
+                    verdicts = _judge(subject, shown)
+                except Exception as error:  # whatever a network raises is its result
+                    yield from (Cell((model, task.condition, i.name), failure=_one_line(error)) for i in some)
+                    continue
+                for one, verdict in zip(shown, verdicts, strict=True):
+                    yield Cell((model, task.condition, one.name), count(one, verdict, subject.classes, objects))
 
     def _attack(self, condition: Condition, images: list[AssayImage], subject: Subject) -> list[Shown]:
         if not isinstance(subject, NetworkSubject):
             raise BadInput(f"attack on {subject.name!r}", "has no gradient", "a network")
+        if ATTACKS[condition.name].uses_gradient and not subject.has_gradient:
+            raise BadInput(f"attack on {subject.name!r}", "has no gradient", "a network of torch")
         return attack(condition, images, subject.segmenter, self.plan.seed, self.plan.attack_steps)
 
 

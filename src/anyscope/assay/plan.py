@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from anyscope.running.ledger import Key
+
+if TYPE_CHECKING:
+    from anyscope.assay.conditions import Condition
 
 MAIN = "data"
 """Name of the dataset that corruptions and attacks are applied to."""
@@ -28,11 +31,28 @@ class SubjectRef(Frozen):
         name: Its name in ledger and report.
         path: Folder of its run or segmenter; None for the classical baseline.
         weights: SHA-256 of its weights: another training at the same place is another model.
+        foreign: What another project's model offers: logits with their gradients, logits alone, or labels alone; None
+            for ours. Attacks by gradient pass by those that have none.
+        trust: Whether code that comes with a foreign model may run.
     """
 
     name: str
     path: str | None
     weights: str | None = None
+    foreign: Literal["gradients", "logits", "labels"] | None = None
+    trust: bool | None = None
+
+    def takes(self, condition: Condition) -> bool:
+        """Whether it has a cell under a condition."""
+        from anyscope.attacks import ATTACKS
+
+        if condition.kind != "attack":
+            return True
+        if self.path is None:
+            return False
+        return self.foreign in (None, "gradients") or (
+            condition.name in ATTACKS and not ATTACKS[condition.name].uses_gradient
+        )
 
 
 class DataRef(Frozen):
@@ -95,7 +115,7 @@ class AssayPlan(Frozen):
         for condition in self.conditions:
             kind = Condition.parse(condition)
             data = next(ref for ref in self.data if ref.name == (kind.name if kind.kind == "shift" else MAIN))
-            names = [ref.name for ref in self.subjects if not (kind.kind == "attack" and ref.path is None)]
+            names = [ref.name for ref in self.subjects if ref.takes(kind)]
             for first in range(0, len(data.images), self.batch):
                 images = data.images[first : first + self.batch]
                 missing = tuple((m, condition, i) for m in names for i in images if (m, condition, i) not in done)

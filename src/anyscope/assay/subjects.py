@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from anyscope.contracts import Labels, Unit
 from anyscope.errors import BadInput
+from anyscope.external import ForeignModel, ForeignNetwork, LabelsAsLogits, open_foreign
 from anyscope.images import Intensity
 from anyscope.images.resampling import pixels_in_words
 from anyscope.inference import InferenceSettings, decoder_of, predict_maps
@@ -62,7 +63,7 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class NetworkSubject:
-    """A segmenter.
+    """A segmenter, or another project's network.
 
     Args:
         name: Its name.
@@ -72,17 +73,34 @@ class NetworkSubject:
     """
 
     name: str
-    segmenter: Segmenter
+    segmenter: Segmenter | ForeignNetwork | LabelsAsLogits
     convention: Convention
 
     @classmethod
-    def load(cls, name: str, path: str, device: str) -> NetworkSubject:
-        """From the folder of a run or of a segmenter."""
+    def load(cls, name: str, path: str, device: str, *, foreign: bool = False, trust: bool = False) -> NetworkSubject:
+        """From the folder of a run or of a segmenter, or from another project's model.
+
+        Args:
+            name: Its name.
+            path: Where it is.
+            device: Where it works.
+            foreign: Whether it is another project's.
+            trust: Whether code that comes with it may run.
+        """
+        if foreign:
+            return cls.of_foreign(name, open_foreign(path, trust=trust, device=device))
         segmenter = load_segmenter(Path(path), device)
         return cls.of(name, segmenter.to(memory_format=torch.channels_last))  # as in training
 
     @classmethod
-    def of(cls, name: str, segmenter: Segmenter) -> NetworkSubject:
+    def of_foreign(cls, name: str, model: ForeignModel) -> NetworkSubject:
+        """From another project's model."""
+        if isinstance(model, ForeignNetwork):
+            return cls.of(name, model)
+        return LabelSubject.of(name, LabelsAsLogits(model.spec, model))
+
+    @classmethod
+    def of(cls, name: str, segmenter: Segmenter | ForeignNetwork | LabelsAsLogits) -> NetworkSubject:
         """From a segmenter, whose zoom moves to the convention."""
         spec = segmenter.spec
         convention = Convention(spec.intensity, spec.pixel_size_nm, spec.input.zoom)
@@ -94,6 +112,11 @@ class NetworkSubject:
         """See :class:`Subject`."""
         return self.segmenter.spec.classes
 
+    @property
+    def has_gradient(self) -> bool:
+        """Whether gradients flow through it."""
+        return isinstance(self.segmenter, Segmenter) or self.segmenter.differentiable
+
     @cached_property
     def _decoder(self) -> Decoding:
         return decoder_of(self.segmenter.spec)
@@ -101,7 +124,8 @@ class NetworkSubject:
     def judge(self, images: list[Unit]) -> list[Verdict]:
         """See :class:`Subject`. The images are at working pixels already."""
         spec = self.segmenter.spec
-        settings = InferenceSettings(batch=max(1, len(images)))
+        tile = self.segmenter.tile if isinstance(self.segmenter, ForeignNetwork) else None
+        settings = InferenceSettings(batch=max(1, len(images)), tile=tile)
         if spec.neighbours:
             found = [predict_maps(self.segmenter, image, None, settings) for image in images]
         else:
@@ -114,6 +138,21 @@ class NetworkSubject:
         spec = self.segmenter.spec
         labels = self._decoder(split_maps(maps, spec.layout))
         if spec.task == "instances":
+            return Verdict((labels > 0).astype(np.uint8), labels)
+        return Verdict(labels, objects_of(labels > 0))
+
+
+class LabelSubject(NetworkSubject):
+    """Another project's model that gives labels and no maps. Attacks that need no gradient see it as a network."""
+
+    def judge(self, images: list[Unit]) -> list[Verdict]:
+        """See :class:`Subject`."""
+        segmenter = self.segmenter
+        assert isinstance(segmenter, LabelsAsLogits)
+        return [self._verdict(segmenter.answer(image)) for image in images]
+
+    def _verdict(self, labels: Labels) -> Verdict:
+        if self.segmenter.spec.task == "instances":
             return Verdict((labels > 0).astype(np.uint8), labels)
         return Verdict(labels, objects_of(labels > 0))
 

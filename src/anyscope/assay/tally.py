@@ -33,6 +33,7 @@ class Tally:
         conditions: All but those of other data.
         images: Names.
         counts: (models, conditions, images, classes, 3) float64; NaN where a cell is missing.
+        wanted: (models, conditions) whether the plan has such cells; None where it is to be seen from those there are.
     """
 
     measure: Measure
@@ -40,6 +41,7 @@ class Tally:
     conditions: tuple[Condition, ...]
     images: tuple[str, ...]
     counts: Numbers
+    wanted: NDArray[np.bool_] | None = None
 
     def pooled(self) -> Numbers:
         """Scores (models, conditions) of the counts of all images; NaN where a cell is missing."""
@@ -62,6 +64,8 @@ class Tally:
     def complete(self) -> NDArray[np.bool_]:
         """Which models (m,) have all the cells that a model of their kind can have (the baseline has no attacks)."""
         there = np.isfinite(self.counts).all(axis=(2, 3, 4))
+        if self.wanted is not None:
+            return np.asarray((there | ~self.wanted).all(axis=1))
         attacks = np.array([condition.kind == "attack" for condition in self.conditions], bool)
         attacked = np.isfinite(self.counts[:, attacks]).reshape(len(self.models), -1).any(axis=1, keepdims=True)
         return np.asarray((there | (attacks & ~attacked)).all(axis=1))
@@ -69,7 +73,8 @@ class Tally:
     def only(self, conditions: Sequence[Condition]) -> Tally:
         """The same for some of the conditions."""
         numbers = [self.conditions.index(condition) for condition in conditions]
-        return Tally(self.measure, self.models, tuple(conditions), self.images, self.counts[:, numbers])
+        wanted = None if self.wanted is None else self.wanted[:, numbers]
+        return Tally(self.measure, self.models, tuple(conditions), self.images, self.counts[:, numbers], wanted)
 
 
 def score(counts: Numbers) -> Numbers:
@@ -123,7 +128,8 @@ def _tally(
     counts = np.full((len(models), len(conditions), len(images), classes, 3), np.nan)
     for place, one in stored.items():
         counts[place] = _counts(one, measure, classes)
-    return Tally(measure, models, conditions, images, counts)
+    wanted = np.array([[ref.takes(condition) for condition in conditions] for ref in plan.subjects], bool)
+    return Tally(measure, models, conditions, images, counts, wanted)
 
 
 def _counts(stored: dict[str, Any], measure: Measure, classes: int) -> Numbers:

@@ -42,6 +42,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an output that is 
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Code that comes with foreign models may run: TorchScript, Python, commands.")
+]
 Axes = Annotated[str | None, typer.Option("--axes", help="Axes as stored, such as zyx, cyx or yxc.")]
 Voxel = Annotated[str | None, typer.Option("--voxel-size", help="Voxel size in nm as z,y,x or y,x.")]
 Channel = Annotated[str | None, typer.Option("--channel", help="Channel number from 0, or grey for RGB.")]

@@ -19,6 +19,7 @@ from anyscope.cli.options import (
     Resume,
     Seed,
     Split,
+    Trust,
     Voxel,
     part_of,
     print_json,
@@ -30,7 +31,12 @@ app = typer.Typer()
 
 @app.command()
 def stress(
-    runs: Annotated[list[Path], typer.Argument(help="Runs, or folders of segmenters.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Runs, folders of segmenters, or other models: .onnx, .pt, a package, a .yaml.", show_default=False
+        ),
+    ],
     data: Data,
     out: Out,
     suite: Annotated[
@@ -55,6 +61,7 @@ def stress(
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 8,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     axes: Axes = None,
     voxel_size: Voxel = None,
     channel: Channel = None,
@@ -72,7 +79,7 @@ def stress(
         "suite": suite, "attacks": names, "epsilons": parse_numbers(epsilons, "--epsilons"),
         "attack_steps": attack_steps, "shifts": shift or [], "split": part_of(split), "images": images, "crop_px": crop,
         "planes": planes, "baseline": baseline, "seed": seed, "batch": batch, "device": device,
-        "read": read_options(axes, voxel_size, channel),
+        "read": read_options(axes, voxel_size, channel), "trust": trust,
     }  # fmt: skip
     if dry_run:
         found = assay.dry_run(assay.plan_assay(runs, data, **chosen))

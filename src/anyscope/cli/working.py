@@ -1,4 +1,4 @@
-"""Verbs that work: demo, pretrain, train, predict, evaluate, report."""
+"""Verbs that work: demo, pretrain, train, predict, evaluate, export, report."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from anyscope.cli.options import (
     Set,
     Split,
     Task,
+    Trust,
     Turns,
     Voxel,
     part_of,
@@ -172,7 +173,7 @@ def train(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run, or the folder of a segmenter.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A run, a segmenter, or another model.", show_default=False)],
     source: Annotated[Path, typer.Argument(help="An image, a folder of images, a dataset.", show_default=False)],
     out: Out,
     instances: Annotated[bool, typer.Option("--instances", help="Objects, also from a network of masks.")] = False,
@@ -184,6 +185,10 @@ def predict(
     tile: Annotated[int | None, typer.Option(min=16, help="Edge of a tile in working pixels.")] = None,
     tta: Annotated[Turns, typer.Option(help="Test-time augmentation.")] = Turns.none,
     memory: Annotated[str | None, typer.Option(help="Memory for the network, such as 4GiB.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="torch, onnxruntime or openvino; the fastest where not given.")
+    ] = None,
+    trust: Trust = False,
     device: Device = "auto",
     axes: Axes = None,
     voxel_size: Voxel = None,
@@ -201,7 +206,7 @@ def predict(
     inference = InferenceSettings(tile=tile, augmentation=tta.value, memory_bytes=parse_memory(memory))
     result = run_predict(
         run, source, out, instances=instances, decoder=decoder, linker=link, probabilities=probabilities, table=table,
-        split=part_of(split), inference=inference, device=device,
+        split=part_of(split), inference=inference, engine=engine, device=device, trust=trust,
         read=read_options(axes, voxel_size, channel), value_range=value_range, resume=resume, force=force,
     )  # fmt: skip
     if as_json:
@@ -235,6 +240,27 @@ def evaluate(
         print_json(result)
     else:
         print(evaluation_table(result))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run, or the folder of a segmenter.", show_default=False)],
+    out: Out,
+    to: Annotated[str, typer.Option("--to", help="onnx, torchscript or openvino.")] = "onnx",
+    size: Annotated[
+        int | None, typer.Option(min=16, help="The only height and width it shall take, where it must have one.")
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a segmenter for another runtime, with a description of how it is fed."""
+    from anyscope.workflows.export import export as run_export
+
+    result = run_export(run, to, out, size=size, force=force)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print(f"network: {result.network}\ndescription: {result.description}")
 
 
 @app.command()

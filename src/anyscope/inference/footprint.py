@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from anyscope.inference.network import Network, module_of, predicting
+from anyscope.inference.network import Network, SelfMeasured, module_of, predicting
 
 WORKSPACE = 1.6
 """Allowance for what operators need inside: re-ordered copies of weights and features, fragments of freed memory.
@@ -106,6 +106,9 @@ def forward_bytes(network: Network, shape: tuple[int, int, int, int]) -> int:
     The sequence of births and deaths is then replayed with these bytes. Weights are not counted: they are there
     already.
     """
+    stated = network.forward_bytes(shape) if isinstance(network, SelfMeasured) else None
+    if stated is not None:
+        return stated
     batch, channels, height, width = shape
     return int(WORKSPACE * batch * _trials(network, channels).peak(height * width))
 

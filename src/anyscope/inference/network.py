@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import nn
@@ -28,6 +28,14 @@ class Network(Protocol):
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Logits of images in 0..1."""
+
+
+@runtime_checkable
+class SelfMeasured(Protocol):
+    """A network whose tensors cannot be followed by torch, such as one that another runtime runs."""
+
+    def forward_bytes(self, shape: tuple[int, int, int, int]) -> int | None:
+        """Memory of a forward pass over images of ``shape`` [B, C, H, W]; None where torch can tell."""
 
 
 def module_of(network: Network) -> nn.Module:

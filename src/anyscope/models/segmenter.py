@@ -60,7 +60,7 @@ class Segmenter(nn.Module):
         self.net = net
         entry = MODELS[spec.model]
         self.stride = entry.stride(net)
-        self._smallest = entry.smallest
+        self.smallest = entry.smallest
         self._field: tuple[int | None] | None = None
         self.translator: Translator | None = None
         if spec.input.translator is not None:
@@ -163,7 +163,7 @@ class Segmenter(nn.Module):
         return torch.lerp(low, high, place - below)
 
     def _missing(self, length: int) -> int:
-        wanted = max(length, self._smallest)
+        wanted = max(length, self.smallest)
         return -(-wanted // self.stride) * self.stride - length
 
     def _translates_globally(self) -> bool:
@@ -179,7 +179,7 @@ class Segmenter(nn.Module):
         if MODELS[self.spec.model].global_statistics or self._translates_globally():
             return None
         if self._field is None:
-            self._field = (receptive_field(self.net, self.spec.in_channels, self.stride, self._smallest),)
+            self._field = (receptive_field(self.net, self.spec.in_channels, self.stride, self.smallest),)
         return self._field[0]
 
 

@@ -16,6 +16,12 @@ _NEEDED = (
     "torch", "torchvision", "timm", "segmentation-models-pytorch", "accelerate", "numpy", "scipy", "numba",
     "scikit-image", "tifffile", "imagecodecs", "h5py", "mrcfile", "zarr", "yaozarrs", "pyarrow",
 )  # fmt: skip
+_EXTRAS = {
+    "distributed": ("dask", "runs assays and volumes on a cluster"),
+    "onnx": ("onnx", "writes networks as ONNX"),
+    "onnxruntime": ("onnx", "runs ONNX networks, and ours faster on a CPU"),
+    "openvino": ("openvino", "runs networks faster on a CPU"),
+}
 _OPTIONAL = {"chromium": "shows reports; any browser will do (the tests of the rendered page need it)"}
 _COMFORTABLE_MEMORY_GIB = 8
 _COMFORTABLE_DISK_GIB = 5
@@ -33,7 +39,7 @@ class Check:
 
 def doctor() -> list[Check]:
     """Look at the installation. Nothing is fetched and nothing is changed."""
-    return [*_python(), *_packages(), *_devices(), *_resources(), *_programs()]
+    return [*_python(), *_packages(), *_extras(), *_devices(), *_resources(), *_programs()]
 
 
 def _python() -> Iterator[Check]:
@@ -47,6 +53,14 @@ def _packages() -> Iterator[Check]:
             yield Check("good", package, metadata.version(package))
         except metadata.PackageNotFoundError:
             yield Check("bad", package, "not installed", f"pip install {package}")
+
+
+def _extras() -> Iterator[Check]:
+    for package, (extra, use) in _EXTRAS.items():
+        try:
+            yield Check("good", package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            yield Check("note", package, f"not installed: {use}", f"pip install 'anyscope[{extra}]'")
 
 
 def _devices() -> Iterator[Check]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from anyscope.contracts import Prediction
 from anyscope.datasets import Part, open_dataset
 from anyscope.datasets.folder import ImageRegion
 from anyscope.errors import BadInput, Incomplete
+from anyscope.external import LabelsAsLogits, identity, is_foreign
 from anyscope.images import (
     Intensity,
     ReadOptions,
@@ -22,20 +23,22 @@ from anyscope.images import (
 )
 from anyscope.inference import (
     InferenceSettings,
+    Network,
     check_augmentation,
     decoder_of,
     estimate_memory,
     object_table,
-    segment,
     with_decoder,
     write_table,
 )
-from anyscope.models import Segmenter, load_segmenter
+from anyscope.models import Segmenter
 from anyscope.models.spec import DecoderSpec
 from anyscope.running.atomic import refuse_existing, remove
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import progress, say
 from anyscope.running.run_folder import RunFolder
+from anyscope.workflows.engine import with_engine
+from anyscope.workflows.predictors import AnyModel, open_model, predict_image, refuse_for_labels, tiled_for
 from anyscope.workflows.sources import open_images
 
 if TYPE_CHECKING:
@@ -71,16 +74,18 @@ def predict(
     table: Path | str | None = None,
     split: Part | None = None,
     inference: InferenceSettings | None = None,
+    engine: str | None = None,
     device: str = "auto",
     read: ReadOptions | None = None,
     value_range: str | None = None,
+    trust: bool = False,
     resume: bool = False,
     force: bool = False,
 ) -> PredictResult:
-    """Segment images with a trained segmenter.
+    """Segment images with a trained segmenter, or with another project's model.
 
     Args:
-        run: A run, or the folder of a segmenter.
+        run: A run, the folder of a segmenter, or a foreign model as :mod:`anyscope.external` opens it.
         source: An image file or stack, a folder of images, or a dataset folder.
         out: For one image a file, whose suffix gives the format, or a folder; for several a folder. The label images
             keep the stems of their inputs, and their formats where these are lossless.
@@ -92,9 +97,12 @@ def predict(
         table: Also write one row for each object, as .csv or .parquet.
         split: Only this part of a dataset's split; the outputs then cover just these regions.
         inference: Tiles, test-time augmentation and memory; see :class:`anyscope.inference.InferenceSettings`.
+        engine: Who computes on the CPU: ``torch``, ``onnxruntime`` or ``openvino``. None for the fastest of those that
+            are installed, by a short measurement where the work is long; it is recorded, and kept by ``resume``.
         device: ``auto``, ``cpu`` or ``cuda``.
         read: How to read images where the files leave it open.
         value_range: Another intensity convention than the one stored with the segmenter, such as ``fixed:0,4095``.
+        trust: Whether code that comes with a foreign model may run: TorchScript, Python, commands.
         resume: Leave out what an interrupted run has finished.
         force: Replace outputs that are there.
 
@@ -106,7 +114,10 @@ def predict(
 
     source, out = Path(source), Path(out)
     table = None if table is None else Path(table)
-    segmenter = load_segmenter(Path(run))
+    segmenter = open_model(run, trust=trust)
+    refuse_for_labels(
+        segmenter, inference or InferenceSettings(), decoder=decoder, link=linker, probabilities=probabilities
+    )
     if value_range is not None:
         segmenter.spec = segmenter.spec.model_copy(update={"intensity": Intensity.parse(value_range)})
     if instances and segmenter.spec.task == "semantic":
@@ -114,9 +125,14 @@ def predict(
             update={"task": "instances", "decoder": DecoderSpec(name="components")}
         )
     segmenter.spec = with_decoder(segmenter.spec, decoder, linker)
-    inference = (inference or InferenceSettings()).model_copy(update={"device": choose_device(device)})
+    inference = tiled_for(segmenter, inference or InferenceSettings())
+    inference = inference.model_copy(update={"device": choose_device(device)})
     check_augmentation(segmenter.spec, inference)
-    segmenter.to(inference.device).to(memory_format=torch.channels_last)  # as in training
+    segmenter.to(inference.device)
+    if isinstance(segmenter, Segmenter):
+        segmenter.to(memory_format=torch.channels_last)  # as in training
+    elif engine is not None:
+        raise BadInput(f"--engine {engine}", "given for a foreign model", "a run of ours", "it brings its own engine")
     regions = _regions(source, split, read or ReadOptions())
     _describe(segmenter, regions, inference)
     if table is not None and table.suffix not in (".csv", ".parquet"):
@@ -125,6 +141,8 @@ def predict(
         refuse_existing(table)
     work = _Work(segmenter, inference, probabilities, table is not None)
     if is_image(source) and is_image(out):
+        if isinstance(segmenter, Segmenter):
+            work = replace(work, segmenter=with_engine(segmenter, engine, regions, inference))
         rows = work.one(regions[0], out, force)
         labels = {regions[0].stem: out}
     else:
@@ -140,7 +158,11 @@ def predict(
             "table": table is not None,
             "inference": inference.model_dump(mode="json"),
         }
+        if is_foreign(run):
+            asked |= {"run": str(Path(run).resolve()) if Path(run).exists() else str(run), "weights": identity(run)}
         folder = RunFolder.start(out, asked, resume=resume, force=force)
+        if isinstance(segmenter, Segmenter):
+            work = replace(work, segmenter=with_engine(segmenter, engine, regions, inference, out))
         with folder.explain_interrupt():
             labels, rows = work.many(regions, folder)
     if table is not None:
@@ -157,10 +179,11 @@ def _regions(source: Path, split: Part | None, read: ReadOptions) -> tuple[Image
     return open_images(source, read)
 
 
-def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:
+def _describe(segmenter: AnyModel, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:
     spec = segmenter.spec
     say(f"segmenter: {spec.model}, {spec.task}, heads {', '.join(spec.heads)}, {spec.pixels}, {inference.device}")
-    say(f"labels: {decoder_of(spec).describe()}")
+    if not isinstance(segmenter, LabelsAsLogits):
+        say(f"labels: {decoder_of(spec).describe()}")
     for region in regions[:3]:
         say(f"image: {region.image.path.name}: {region.image.describe()}")
         for note in region.image.notes:
@@ -172,6 +195,8 @@ def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: I
             f"warning: the pixel size of some images is unknown; they are segmented at their native pixels, "
             f"the network was trained at {spec.pixel_size_nm:g} nm (--voxel-size states it)"
         )
+    if isinstance(segmenter, LabelsAsLogits):
+        return
     largest = max(regions, key=lambda region: region.roi.size)
     shape = (largest.image.shape[0], *largest.roi.shape)
     estimate = estimate_memory(segmenter, shape, inference, largest.pixel_size_nm)
@@ -182,7 +207,7 @@ def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: I
 class _Work:
     """What is done with each image."""
 
-    segmenter: Segmenter
+    segmenter: Network | LabelsAsLogits
     inference: InferenceSettings
     probabilities: bool
     tables: bool
@@ -229,7 +254,7 @@ class _Work:
     def _segment(self, region: ImageRegion) -> Prediction:
         unit = region.read_unit(self.segmenter.spec.intensity)
         try:
-            prediction = segment(self.segmenter, unit, region.pixel_size_nm, self.inference)
+            prediction = predict_image(self.segmenter, unit, region.pixel_size_nm, self.inference)
         except BadInput as error:
             raise BadInput(region.image.path, error.found, error.expected, error.remedy) from None
         for note in prediction.notes:

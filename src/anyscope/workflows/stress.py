@@ -20,12 +20,12 @@ from anyscope.assay.tally import shift_tallies, tally
 from anyscope.datasets import Dataset, Part, open_dataset
 from anyscope.errors import AnyscopeError, BadInput, GateFailed, Incomplete
 from anyscope.images import Intensity, ReadOptions
-from anyscope.models.storage import find_segmenter, read_spec, weights_hash
 from anyscope.running.devices import choose_device
 from anyscope.running.engines import Engine, choose_engine
 from anyscope.running.progress import duration, say
 from anyscope.running.run_folder import RunFolder
 from anyscope.workflows.report import report
+from anyscope.workflows.subjects import free_name, offers, subjects_of
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,14 @@ def stress(
     jobs: int = 1,
     scheduler: str | None = None,
     read: ReadOptions | None = None,
+    trust: bool = False,
     resume: bool = False,
     force: bool = False,
 ) -> StressResult:
     """Show models images that become worse in controlled ways, and say which model to trust.
 
     Args:
-        runs: Runs or segmenter folders, all of one task.
+        runs: Runs or segmenter folders, and other projects' models, as :mod:`anyscope.external` opens them.
         data: A dataset folder with labels. What ``data synth`` wrote beside the images is used: corruptions of
             fluorescence then start from the noise-free signal.
         out: The folder to make; a stopped assay continues in it with ``resume``.
@@ -100,6 +101,7 @@ def stress(
         jobs: Processes on this machine.
         scheduler: Address of a Dask scheduler, whose workers see the same paths.
         read: How to read images where the files leave it open.
+        trust: Whether code that comes with other projects' models may run: TorchScript, Python, commands.
         resume: Continue an assay that was stopped.
         force: Replace an assay that is there.
 
@@ -112,7 +114,7 @@ def stress(
     plan = plan_assay(
         runs, data, suite=suite, attacks=attacks, epsilons=epsilons, attack_steps=attack_steps, shifts=shifts,
         split=split, images=images, crop_px=crop_px, planes=planes, baseline=baseline, seed=seed, batch=batch,
-        device=device, read=read,
+        device=device, read=read, trust=trust,
     )  # fmt: skip
     names = [ref.name for ref in plan.subjects]
     if reference is not None and reference not in names:
@@ -161,12 +163,11 @@ def plan_assay(
     batch: int = 8,
     device: str = "auto",
     read: ReadOptions | None = None,
+    trust: bool = False,
 ) -> AssayPlan:
     """What :func:`stress` would do, after looking at models and data. Arguments as there."""
     conditions = [CLEAN, *suites(suite), *attack_conditions(attacks, epsilons)]
-    subjects = [
-        SubjectRef(name=name, path=str(path), weights=weights_hash(path)) for name, path in _named(runs).items()
-    ]
+    subjects = subjects_of(runs, trust=trust)
     if not subjects and not baseline:
         raise BadInput("stress", "no models", "at least one run")
     opened = open_dataset(data, read)
@@ -178,7 +179,8 @@ def plan_assay(
     others: list[DataRef] = []
     for path in shifts:
         other = open_dataset(path, read)
-        others.append(_data_ref(_free_name(Path(path), [ref.name for ref in others]), other, split, images, read))
+        name = free_name(Path(path).resolve().name, [ref.name for ref in others])
+        others.append(_data_ref(name, other, split, images, read))
     conditions += [Condition("shift", ref.name) for ref in others]
     return AssayPlan(
         subjects=tuple(subjects),
@@ -226,25 +228,6 @@ def plan_of(run: RunFolder) -> AssayPlan:
     """The plan of an assay's folder."""
     settings = {key: value for key, value in run.settings().items() if key != "verb"}
     return AssayPlan.model_validate(settings)
-
-
-def _named(runs: Sequence[Path | str]) -> dict[str, Path]:
-    """Segmenter folders by the names of their runs, with a number where two are the same."""
-    named: dict[str, Path] = {}
-    for run in runs:
-        folder = find_segmenter(run).resolve()
-        read_spec(run)  # refuses what segments nothing
-        own = folder.parent if folder.name == "segmenter" else folder
-        named[_free_name(own, [*named, BASELINE])] = folder
-    return named
-
-
-def _free_name(path: Path, taken: Sequence[str]) -> str:
-    base = path.resolve().name.replace("@", "-")
-    name, number = base, 2
-    while name in taken:
-        name, number = f"{base}-{number}", number + 1
-    return name
 
 
 def _data_ref(name: str, dataset: Dataset, split: Part | None, images: int | None, read: ReadOptions | None) -> DataRef:
@@ -295,11 +278,15 @@ def _describe(plan: AssayPlan, engine: Engine) -> None:
     for ref in plan.subjects:
         if ref.path is not None:
             try:
-                convention = NetworkSubject.load(ref.name, ref.path, "cpu").convention
+                foreign, trust = ref.foreign is not None, ref.trust is True
+                convention = NetworkSubject.load(ref.name, ref.path, "cpu", foreign=foreign, trust=trust).convention
             except AnyscopeError:
                 continue  # it is reported in its cells
             say(f"degradation acts on images of {convention.pixels} in 0..1, {convention.intensity}")
             break
+    for ref in plan.subjects:
+        if ref.foreign not in (None, "gradients"):
+            say(f"{ref.name}: {offers(ref)}")
     say(f"plan: {len(list(plan.cells()))} cells ({len(plan.conditions)} conditions) on {engine.describe()}")
 
 

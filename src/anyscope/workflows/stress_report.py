@@ -18,6 +18,7 @@ from anyscope.running.ledger import Cell
 from anyscope.running.run_folder import RunFolder
 from anyscope.workflows.stress import assay_scores, plan_of
 from anyscope.workflows.stress_pictures import assay_pictures
+from anyscope.workflows.subjects import offers
 
 _LISTED = 12
 
@@ -39,6 +40,9 @@ def stress_report(folder: Path) -> Path:
     with open_ledger(folder) as ledger:
         cells = list(ledger.cells())
     notes = [] if finished else ["The assay is not finished: continue it with the same command and --resume."]
+    if any(Condition.parse(key).kind == "attack" for key in plan.conditions):
+        limited = [ref for ref in plan.subjects if ref.foreign not in (None, "gradients")]
+        notes += [f"{ref.name} {offers(ref)}." for ref in limited]
     page = assay_report(
         AssayReport(
             title=_title(plan),
@@ -129,6 +133,7 @@ def commands(plan: AssayPlan, out: str, reference: str) -> tuple[str, ...]:
         words += ["--voxel-size", ",".join(f"{size:g}" for size in main.voxel_size_nm)]
     words += [] if main.channel is None else ["--channel", str(main.channel)]
     words += [] if any(ref.path is None for ref in plan.subjects) else ["--no-baseline"]
+    words += ["--trust"] if any(ref.trust for ref in plan.subjects) else []
     words += [] if reference == plan.subjects[0].name else ["--reference", reference]
     words += ["--seed", str(plan.seed)]
     return shlex.join(words), shlex.join(["anyscope", "report", out])

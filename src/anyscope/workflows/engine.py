@@ -1,0 +1,97 @@
+"""Which engine a prediction uses: the one asked for, the one of the run that is resumed, or the fastest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from anyscope.datasets.folder import ImageRegion
+from anyscope.errors import BadInput
+from anyscope.inference import InferenceSettings, estimate_memory
+from anyscope.inference.engines import (
+    ENGINES,
+    EngineNetwork,
+    build_engine,
+    fastest,
+    installed_engines,
+    measure_engines,
+)
+from anyscope.models import Segmenter
+from anyscope.running.atomic import write_text
+from anyscope.running.progress import say
+
+WORTH_S = 60.0
+"""What takes torch less is not worth bringing the network to another engine and measuring."""
+_LARGEST_PX = 512
+_RECORD = "engine.json"
+
+
+def with_engine(
+    segmenter: Segmenter,
+    asked: str | None,
+    regions: Sequence[ImageRegion],
+    inference: InferenceSettings,
+    folder: Path | None = None,
+    worth_s: float = WORTH_S,
+) -> Segmenter | EngineNetwork:
+    """The segmenter with the engine that predicts.
+
+    Args:
+        segmenter: On the device where it works.
+        asked: A name of :data:`~anyscope.inference.engines.ENGINES`; None for the fastest.
+        regions: What is to be predicted.
+        inference: How.
+        folder: The folder of the run: the engine is recorded in it, and taken from it where it stands there.
+        worth_s: Measure only where torch would take longer.
+
+    Raises:
+        BadInput: No such engine, a GPU, or a network that cannot be brought to the engine.
+        EnvironmentFault: The engine is not installed.
+    """
+    record = None if folder is None else folder / _RECORD
+    name = asked
+    if record is not None and record.is_file():
+        name = _recorded(record)
+        if asked not in (None, name):
+            raise BadInput(f"--engine {asked}", f"given where the run began with {name}", name, "leave it out")
+    if inference.device != "cpu":
+        if name not in (None, "torch"):
+            raise BadInput(f"--engine {name}", f"asked for on {inference.device}", "torch, or --device cpu")
+        return segmenter
+    seconds: dict[str, float] = {}
+    if name is None:
+        name, seconds = _choose(segmenter, regions, inference, worth_s)
+    engine = build_engine(segmenter, name)
+    times = ", ".join(f"{other} {time:.3f} s" for other, time in seconds.items())
+    say(f"engine: {name}" + (f" ({times} a tile)" if times else ""))
+    if record is not None and not record.is_file():
+        write_text(record, json.dumps({"engine": name, "seconds": seconds}) + "\n")
+    return engine
+
+
+def _choose(
+    segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings, worth_s: float
+) -> tuple[str, dict[str, float]]:
+    others = [name for name in installed_engines() if name != "torch"]
+    if not others or not regions:
+        return "torch", {}
+    largest = max(regions, key=lambda region: region.roi.size)
+    shape = (largest.image.shape[0], *largest.roi.shape)
+    plan = estimate_memory(segmenter, shape, inference, largest.pixel_size_nm)
+    height, width = (min(length, _LARGEST_PX) for length in plan.working_shape)
+    alone = measure_engines(segmenter, (height, width), ["torch"])["torch"]
+    scale = plan.working_shape[0] * plan.working_shape[1] / (largest.roi.shape[1] * largest.roi.shape[2])
+    pixels = scale * sum(region.roi.size for region in regions)
+    if alone * pixels / (height * width) < worth_s:
+        return "torch", {}
+    seconds = measure_engines(segmenter, (height, width), ["torch", *others])
+    return fastest(seconds), seconds
+
+
+def _recorded(record: Path) -> str:
+    document = json.loads(record.read_text(encoding="utf-8"))
+    name = document.get("engine") if isinstance(document, dict) else None
+    if name not in ENGINES:
+        raise BadInput(record, "names no engine", f"one of {', '.join(ENGINES)}", "give --engine")
+    return str(name)
