@@ -29,8 +29,11 @@ def test_entries_say_what_they_are(name):
 
 
 def test_the_attacks_of_the_assay_are_there():
-    assert NAMES == ["fgsm", "ifgsm", "pgd", "segpgd", "cospgd", "random_noise"]
-    assert [name for name in NAMES if not ATTACKS[name].uses_gradient] == ["random_noise"]
+    assert NAMES == [
+        "fgsm", "ifgsm", "pgd", "segpgd", "cospgd", "apgd", "sea_balanced", "sea_masked", "sea_js", "sea", "square",
+        "random_noise",
+    ]  # fmt: skip
+    assert [name for name in NAMES if not ATTACKS[name].uses_gradient] == ["square", "random_noise"]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
