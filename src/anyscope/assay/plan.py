@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from anyscope.running.ledger import Key
 
+if TYPE_CHECKING:
+    from anyscope.assay.conditions import Condition
+
 MAIN = "data"
 """Name of the dataset that corruptions and attacks are applied to."""
+
+LEARNING = "learning"
+"""Name of the images that universal perturbations are learned on."""
 
 BASELINE = "otsu"
 
@@ -28,11 +34,13 @@ class SubjectRef(Frozen):
         name: Its name in ledger and report.
         path: Folder of its run or segmenter; None for the classical baseline.
         weights: SHA-256 of its weights: another training at the same place is another model.
+        sees: What it is shown, in words: attacks are transferred between models that are shown the same.
     """
 
     name: str
     path: str | None
     weights: str | None = None
+    sees: str = ""
 
 
 class DataRef(Frozen):
@@ -62,13 +70,14 @@ class AssayPlan(Frozen):
         subjects: Models under test.
         data: The images; the first is :data:`MAIN`.
         conditions: Keys of conditions; see :class:`anyscope.assay.conditions.Condition`.
-        attack_steps: Steps of iterated attacks; None for the default of each.
+        attack_steps: Steps of iterated attacks whose conditions do not say them; None for the default of each.
         crop_px: Largest height and width, in working pixels, of what is used of an image: its middle. None for all.
         planes: Most planes that are used of a stack: its middle. None for all.
         bright_objects: Whether the baseline takes what is brighter than its threshold, or what is darker.
         seed: Seed of everything random.
         batch: Images in a task.
         device: Torch device, ``auto`` for a GPU where there is one.
+        learning: Images that universal perturbations are learned on; none of :attr:`data` is among them.
     """
 
     subjects: tuple[SubjectRef, ...]
@@ -81,6 +90,7 @@ class AssayPlan(Frozen):
     seed: int = 0
     batch: Annotated[int, Field(ge=1, le=256)] = 8
     device: str = "auto"
+    learning: DataRef | None = None
 
     def cells(self) -> Iterator[Key]:
         """Keys (model, condition, image) of all cells."""
@@ -94,14 +104,24 @@ class AssayPlan(Frozen):
         left = []
         for condition in self.conditions:
             kind = Condition.parse(condition)
+            if kind.derived:
+                continue
             data = next(ref for ref in self.data if ref.name == (kind.name if kind.kind == "shift" else MAIN))
-            names = [ref.name for ref in self.subjects if not (kind.kind == "attack" and ref.path is None)]
+            names = [ref.name for ref in self.subjects if self._tries(ref, kind)]
             for first in range(0, len(data.images), self.batch):
                 images = data.images[first : first + self.batch]
                 missing = tuple((m, condition, i) for m in names for i in images if (m, condition, i) not in done)
                 if missing:
                     left.append(Task(data.name, condition, missing))
         return left
+
+    def _tries(self, ref: SubjectRef, condition: Condition) -> bool:
+        """Whether a model is shown a condition: the baseline, which has no gradient, only attacks made for others."""
+        if condition.kind != "attack":
+            return True
+        if not condition.of:
+            return ref.path is not None
+        return any(other.name == condition.of and other.sees == ref.sees for other in self.subjects)
 
 
 class Task(NamedTuple):
@@ -111,11 +131,13 @@ class Task(NamedTuple):
         data: Name of the dataset.
         condition: Key of the condition.
         missing: Keys of the cells to fill.
+        learned: Folder of the perturbations that were learned beforehand.
     """
 
     data: str
     condition: str
     missing: tuple[Key, ...]
+    learned: str = ""
 
     @property
     def images(self) -> tuple[str, ...]:

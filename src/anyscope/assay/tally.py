@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from anyscope.assay.conditions import Condition
 from anyscope.assay.plan import AssayPlan
+from anyscope.assay.worst_case import greedy_choice, mean_overlap, members
 from anyscope.running.ledger import Ledger
+from anyscope.seeding import generator
 
 Numbers = NDArray[np.float64]
 Measure = Literal["mask", "objects"]
@@ -43,7 +45,7 @@ class Tally:
 
     def pooled(self) -> Numbers:
         """Scores (models, conditions) of the counts of all images; NaN where a cell is missing."""
-        return score(self.counts.sum(axis=2))
+        return mean_overlap(self.counts.sum(axis=2))
 
     def drawn(self, samples: NDArray[np.intp]) -> Numbers:
         """The same (resamples, models, conditions) for samples (resamples, images) of indices of images."""
@@ -52,37 +54,32 @@ class Tally:
         by_image = np.moveaxis(self.counts, 2, 0)
         drawn = np.empty((len(samples), len(self.models), len(self.conditions)))
         for number in range(len(self.conditions)):
-            drawn[:, :, number] = score(np.tensordot(weights, by_image[:, :, number], axes=1))
+            drawn[:, :, number] = mean_overlap(np.tensordot(weights, by_image[:, :, number], axes=1))
         return drawn
 
     def per_image(self) -> Numbers:
         """Scores (models, conditions, images); NaN where there is nothing on either side, or the cell is missing."""
-        return score(self.counts)
+        return mean_overlap(self.counts)
 
     def complete(self) -> NDArray[np.bool_]:
-        """Which models (m,) have all the cells that a model of their kind can have (the baseline has no attacks)."""
+        """Which models (m,) have all the cells that a model of their kind can have.
+
+        Of every family of attacks they have all or none: the baseline has no gradient, and is shown only what was made
+        for others.
+        """
         there = np.isfinite(self.counts).all(axis=(2, 3, 4))
-        attacks = np.array([condition.kind == "attack" for condition in self.conditions], bool)
-        attacked = np.isfinite(self.counts[:, attacks]).reshape(len(self.models), -1).any(axis=1, keepdims=True)
-        return np.asarray((there | (attacks & ~attacked)).all(axis=1))
+        complete = np.ones(len(self.models), bool)
+        for family in dict.fromkeys(condition.family for condition in self.conditions):
+            own = np.array([condition.family == family for condition in self.conditions], bool)
+            optional = any(c.kind == "attack" for c in self.conditions if c.family == family)
+            tried = np.isfinite(self.counts[:, own]).reshape(len(self.models), -1).any(axis=1)
+            complete &= there[:, own].all(axis=1) | (optional & ~tried)
+        return complete
 
     def only(self, conditions: Sequence[Condition]) -> Tally:
         """The same for some of the conditions."""
         numbers = [self.conditions.index(condition) for condition in conditions]
         return Tally(self.measure, self.models, tuple(conditions), self.images, self.counts[:, numbers])
-
-
-def score(counts: Numbers) -> Numbers:
-    """TP / (TP + FP + FN) of counts (..., classes, 3), the mean over the classes that occur; NaN where none does."""
-    total = counts.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        each = counts[..., 0] / total
-    known = total > 0
-    number = known.sum(axis=-1)
-    sums = np.where(known, each, 0.0).sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: Numbers = np.where(np.isnan(total).any(axis=-1) | (number == 0), np.nan, sums / number)
-    return result
 
 
 def tally(plan: AssayPlan, ledger: Ledger, measure: Measure) -> Tally | None:
@@ -123,7 +120,20 @@ def _tally(
     counts = np.full((len(models), len(conditions), len(images), classes, 3), np.nan)
     for place, one in stored.items():
         counts[place] = _counts(one, measure, classes)
+    _fill_ensembles(counts, conditions, plan.seed)
     return Tally(measure, models, conditions, images, counts)
+
+
+def _fill_ensembles(counts: Numbers, conditions: tuple[Condition, ...], seed: int) -> None:
+    """Counts of the derived conditions, from those of their members that a model has all cells of."""
+    for place, condition in enumerate(conditions):
+        if not condition.derived:
+            continue
+        for model in counts:
+            of = [other for other in members(condition, conditions) if np.isfinite(model[other]).all()]
+            if of:
+                chosen = greedy_choice(model[of], generator(seed, "assay", condition.key))
+                model[place] = model[of][chosen, np.arange(model.shape[1])]
 
 
 def _counts(stored: dict[str, Any], measure: Measure, classes: int) -> Numbers:

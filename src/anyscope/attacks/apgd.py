@@ -253,4 +253,4 @@ class SEA(Attack):
         return worst.images
 
 
-ENTRIES = (APGD, *SEA_PARTS, SEA)
+ENTRIES: tuple[type[Attack], ...] = (APGD, *SEA_PARTS, SEA)

@@ -116,4 +116,3 @@ def _overlap(predicted: torch.Tensor, labels: torch.Tensor, hits: torch.Tensor, 
     intersection = common.flatten(1).sum(dim=1).double()
     union = sizes[0] + sizes[1] - intersection
     return torch.where(union > 0, intersection / union.clamp(min=1), torch.ones_like(union))
-

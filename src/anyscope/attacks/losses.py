@@ -108,4 +108,3 @@ def check_classes(logits: torch.Tensor, labels: torch.Tensor) -> None:
 def image_sums(pixels: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Sums [B] over the pixels that count."""
     return torch.where(valid, pixels, torch.zeros_like(pixels)).flatten(1).sum(dim=1)
-

@@ -81,9 +81,7 @@ class Square(Attack):
                 if query:
                     edge = _edge(query / self.queries, originals)
                     move = _square if self.norm == "linf" else _shift
-                    change = [
-                        move(each, edge, random) for each, random in zip(best - originals, randoms, strict=True)
-                    ]
+                    change = [move(each, edge, random) for each, random in zip(best - originals, randoms, strict=True)]
                     candidate = self._placed(change, originals, best if self.norm == "linf" else None)
                 logits = network(candidate)
                 if not query:
@@ -113,7 +111,7 @@ class Square(Attack):
 def _edge(progress: float, images: torch.Tensor) -> int:
     """Edge of the square in pixels after a part of the queries."""
     height, width = images.shape[-2:]
-    share = FIRST_SHARE / 2 ** sum(progress > mark for mark in HALVINGS)
+    share: float = FIRST_SHARE * 0.5 ** sum(progress > mark for mark in HALVINGS)
     return max(1, min(round((share * height * width) ** 0.5), height, width))
 
 
@@ -160,7 +158,8 @@ def _bump(edge: int, like: torch.Tensor) -> torch.Tensor:
     rings = int(ring.max() + 0.5) + 1
     tails = (1 / torch.arange(1, rings + 1, dtype=torch.float64) ** 2).flip(0).cumsum(0).flip(0)
     values = tails[ring.floor().long()]
-    return (values / values.norm()).to(like)
+    bump: torch.Tensor = (values / values.norm()).to(like)
+    return bump
 
 
 def _shift(change: torch.Tensor, edge: int, random: torch.Generator) -> torch.Tensor:

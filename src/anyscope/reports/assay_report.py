@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anyscope.assay.findings import Findings
+from anyscope.assay.masking import attack_doubts
 from anyscope.assay.scores import AssayScores
 from anyscope.assay.statistics import RankCorrelation, interval
 from anyscope.assay.tally import NAMES
-from anyscope.reports.assay_alarms import assay_alarms, attack_doubts
+from anyscope.reports.assay_alarms import assay_alarms
 from anyscope.reports.assay_figures import (
     attack_curves,
     model_styles,
@@ -22,6 +23,7 @@ from anyscope.reports.assay_figures import (
     share_bars,
 )
 from anyscope.reports.assay_tables import (
+    ATTACK_FAMILIES,
     attack_table,
     definitions,
     heat_maps,
@@ -29,6 +31,7 @@ from anyscope.reports.assay_tables import (
     ranking_table,
     series_table,
 )
+from anyscope.reports.attack_tables import strong_blocks
 from anyscope.reports.blocks import (
     Alarm,
     Block,
@@ -84,6 +87,7 @@ class AssayReport:
         failures: Cells that failed.
         pictures: Pictures of the degradation.
         attack_steps: Steps of iterated attacks, None for the default of each.
+        learned: Records of universal perturbations; see :func:`anyscope.reports.attack_tables.universal_table`.
         settings: The settings of the assay, nested as in its settings.yaml.
         environment: Versions, device and the like.
         notes: Alarms, or plain sentences shown as notes.
@@ -97,6 +101,7 @@ class AssayReport:
     failures: Sequence[Cell] = ()
     pictures: AssayPictures = AssayPictures()
     attack_steps: int | None = None
+    learned: Sequence[Mapping[str, object]] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[Alarm | str] = ()
@@ -224,6 +229,7 @@ def _attacks(report: AssayReport) -> list[Section]:
             "perturbation is amplified around mid grey; the factor stands beneath it."
         )
         blocks.append(Strips("", report.pictures.attacks, _OUTLINES))
+    blocks += strong_blocks(report.scores, report.learned)
     if doubts:
         caption = "Signs that an attack found less than there is"
         rows = tuple(tuple(doubt) for doubt in doubts)
@@ -276,7 +282,7 @@ def _making(report: AssayReport) -> Section:
         blocks.append(Facts.of("Settings", report.settings))
     if report.scores.names("corruption"):
         blocks.append(level_table(report.scores))
-    if report.scores.names("attack"):
+    if report.scores.names(*ATTACK_FAMILIES):
         blocks.append(attack_table(report.scores, report.attack_steps))
     blocks.append(definitions(report.scores))
     if report.environment:

@@ -7,13 +7,15 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from anyscope.assay.conditions import CONTROL, Condition, suite
+from anyscope.assay.conditions import CONTROL, SEA_NAMES, WORST, Condition, suite
 from anyscope.assay.findings import find
+from anyscope.assay.perturbations import learned_records
 from anyscope.assay.plan import AssayPlan
 from anyscope.assay.run import open_ledger
 from anyscope.assay.scores import AssayScores
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.reports.assay_report import AssayPictures, AssayReport, assay_report
+from anyscope.reports.assay_tables import ATTACK_FAMILIES
 from anyscope.running.atomic import write_text
 from anyscope.running.ledger import Cell
 from anyscope.running.run_folder import RunFolder
@@ -49,6 +51,7 @@ def stress_report(folder: Path) -> Path:
             failures=[Cell(cell.key, None, _short(cell.failure, plan)) for cell in cells if cell.failure is not None],
             pictures=_pictures(plan, scores, cells),
             attack_steps=plan.attack_steps,
+            learned=learned_records(folder, plan),
             settings=_settings(plan, scores),
             environment=_json(folder / "environment.json"),
             notes=notes,
@@ -86,9 +89,9 @@ def _settings(plan: AssayPlan, scores: AssayScores) -> dict[str, object]:
         "part": main.part or "all",
         "images": f"{len(main.images)}: {_listed(main.images, _LISTED)}",
         "corruptions": suite_of(plan),
-        "attacks": scores.names("attack"),
+        "attacks": scores.names(*ATTACK_FAMILIES[:-1]),
     }
-    if scores.names("attack"):
+    if scores.names(*ATTACK_FAMILIES):
         facts["steps of attacks"] = plan.attack_steps or "the default of each"
     for other in plan.data[1:]:
         facts[f"other data {other.name}"] = f"{_folder(other.path)}, {len(other.images)} images"
@@ -112,9 +115,11 @@ def commands(plan: AssayPlan, out: str, reference: str) -> tuple[str, ...]:
     runs = [_folder(ref.path) for ref in plan.subjects if ref.path is not None]
     words = ["anyscope", "stress", *runs, "--data", _folder(main.path), "--out", out, "--suite", suite_of(plan)]
     conditions = [Condition.parse(key) for key in plan.conditions]
-    attacks = [condition for condition in conditions if condition.kind == "attack" and condition.name != CONTROL]
+    whole_sea = any(condition.name == "sea" for condition in conditions)
+    automatic = (CONTROL, WORST, *(SEA_NAMES if whole_sea else ()))
+    attacks = [condition for condition in conditions if condition.kind == "attack" and condition.name not in automatic]
     if attacks:
-        words += ["--attacks", ",".join(dict.fromkeys(condition.series for condition in attacks))]
+        words += ["--attacks", ",".join(dict.fromkeys(condition.series.partition("/")[0] for condition in attacks))]
         words += ["--epsilons", ",".join(dict.fromkeys(f"{condition.level:g}" for condition in attacks))]
     if plan.attack_steps is not None:
         words += ["--attack-steps", str(plan.attack_steps)]
