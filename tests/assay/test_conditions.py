@@ -106,6 +106,8 @@ def test_steps_stand_in_the_key_where_they_are_asked_for():
 
 
 def test_families_say_what_an_attack_knows():
-    known = {"pgd@8": "attack", "sea_js@8": "attack", "square@8": "black-box", "universal@8": "universal",
-             "transfer/a@8": "transfer", "sea@8": "ensemble", "worst@8": "ensemble", "random_noise@8": "control"}  # fmt: skip
+    known = {
+        "pgd@8": "attack", "sea_js@8": "attack", "square@8": "black-box", "universal@8": "universal",
+        "transfer/a@8": "transfer", "sea@8": "ensemble", "worst@8": "ensemble", "random_noise@8": "control",
+    }  # fmt: skip
     assert {key: Condition.parse(key).family for key in known} == known

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import anyscope
 from anyscope.assay import lessons
@@ -13,11 +16,12 @@ from anyscope.assay.degrade import perturb
 from anyscope.assay.findings import find
 from anyscope.assay.masking import attack_doubts, masked_models
 from anyscope.assay.measure import Workshop
-from anyscope.assay.perturbations import perturbation_path, read_perturbation, read_record
+from anyscope.assay.perturbations import perturbation_path, read_perturbation, read_record, universal_of
 from anyscope.assay.plan import LEARNING
 from anyscope.assay.run import open_ledger, run_assay
 from anyscope.assay.scores import AssayScores
 from anyscope.assay.tally import tally
+from anyscope.attacks import class_logits
 from anyscope.errors import BadInput
 from anyscope.running.engines import ThisProcess
 from anyscope.training.checkpoint import save_checkpoint
@@ -143,9 +147,6 @@ def test_more_steps_of_a_universal_perturbation_raise_the_loss(networks, nuclei)
     shop = Workshop(plan)
     path_losses = []
     subject = shop.subject("one")
-    from anyscope.assay.perturbations import universal_of
-    from anyscope.attacks import class_logits
-
     method = universal_of(Condition.parse("universal:40@8"), plan)
     state = method.begin(1)
     images, target = lessons._batch(plan, shop.data(LEARNING), subject, 0, subject.segmenter)
@@ -155,30 +156,18 @@ def test_more_steps_of_a_universal_perturbation_raise_the_loss(networks, nuclei)
     assert np.mean(path_losses[-5:]) > path_losses[0]
 
 
-def test_without_other_images_there_is_no_universal_perturbation(networks, nuclei):
+def test_without_other_images_there_is_no_universal_perturbation(networks, nuclei, tmp_path):
+    other = tmp_path / "all-of-it"
+    shutil.copytree(nuclei, other)
+    stems = sorted(path.stem for path in (other / "images").iterdir())
+    plain = yaml.safe_load((other / "dataset.yaml").read_text()) | {"split": {"train": [], "val": [], "test": stems}}
+    (other / "dataset.yaml").write_text(yaml.safe_dump(plain))
     with pytest.raises(BadInput, match="--split test"):
-        plan_for(networks, nuclei, ["universal"], split="train") if False else plan_assay(
-            networks, _without_split(nuclei), suite="none", attacks=["universal"], device="cpu"
-        )
-
-
-def _without_split(nuclei):
-    import shutil
-
-    other = nuclei.parent / "all-of-it"
-    if not other.exists():
-        shutil.copytree(nuclei, other)
-        text = (other / "dataset.yaml").read_text()
-        stems = sorted(path.stem for path in (other / "images").iterdir())
-        import yaml
-
-        plain = yaml.safe_load(text) | {"split": {"train": [], "val": [], "test": stems}}
-        (other / "dataset.yaml").write_text(yaml.safe_dump(plain))
-    return other
+        plan_for(networks, other, ["universal"])
 
 
 def test_models_that_are_shown_other_pixels_do_not_share_attacks(networks, nuclei, tmp_path):
-    other = save_tiny(tmp_path / "three", 2, intensity={"kind": "range", "low": 0, "high": 1000})
+    other = save_tiny(tmp_path / "three", 2, intensity={"kind": "fixed", "low": 0, "high": 1000})
     plan = plan_for([*networks, other], nuclei, ["transfer"])
     pairs = {(model, Condition.parse(key).of) for model, key, _ in plan.cells() if "transfer" in key}
     assert pairs == {(a, b) for a in ("one", "two", "otsu") for b in ("one", "two")} | {("three", "three")}

@@ -62,10 +62,12 @@ def _masking(scores: AssayScores, model: int) -> tuple[str, ...]:
     for norm in ("linf", "l2"):
         own, blind, foreign = (_lowest(scores, model, norm, family) for family in ("attack", "black-box", TRANSFER))
         if own and (blind or foreign):
-            tables = {"transfer_by_epsilon": foreign, "black_box_by_epsilon": blind}
             # what is said of the attack alone is said of each already
-            alone = set(check_attack(own, float(scores.clean[model]), {}))
-            warnings += [w for w in check_attack(own, float(scores.clean[model]), {}, **tables) if w not in alone]
+            clean = float(scores.clean[model])
+            alone = set(check_attack(own, clean, {}))
+            warnings += [
+                w for w in check_attack(own, clean, {}, None, foreign, black_box_by_epsilon=blind) if w not in alone
+            ]
     return tuple(warnings)
 
 

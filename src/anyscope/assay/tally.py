@@ -67,11 +67,11 @@ class Tally:
         Of every family of attacks they have all or none: the baseline has no gradient, and is shown only what was made
         for others.
         """
-        there = np.isfinite(self.counts).all(axis=(2, 3, 4))
+        there: NDArray[np.bool_] = np.isfinite(self.counts).all(axis=(2, 3, 4))
         complete = np.ones(len(self.models), bool)
-        for family in dict.fromkeys(condition.family for condition in self.conditions):
-            own = np.array([condition.family == family for condition in self.conditions], bool)
-            optional = any(c.kind == "attack" for c in self.conditions if c.family == family)
+        for kind, family in dict.fromkeys((c.kind, c.family) for c in self.conditions if not c.derived):
+            own = np.array([(c.kind, c.family) == (kind, family) and not c.derived for c in self.conditions], bool)
+            optional = kind == "attack"
             tried = np.isfinite(self.counts[:, own]).reshape(len(self.models), -1).any(axis=1)
             complete &= there[:, own].all(axis=1) | (optional & ~tried)
         return complete

@@ -111,8 +111,9 @@ class Square(Attack):
 def _edge(progress: float, images: torch.Tensor) -> int:
     """Edge of the square in pixels after a part of the queries."""
     height, width = images.shape[-2:]
-    share: float = FIRST_SHARE * 0.5 ** sum(progress > mark for mark in HALVINGS)
-    return max(1, min(round((share * height * width) ** 0.5), height, width))
+    share = FIRST_SHARE * 0.5 ** sum(progress > mark for mark in HALVINGS)
+    edge: int = max(1, min(round((share * height * width) ** 0.5), height, width))
+    return edge
 
 
 def _signs(shape: tuple[int, ...], random: torch.Generator, like: torch.Tensor) -> torch.Tensor:

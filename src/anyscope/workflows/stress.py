@@ -219,9 +219,9 @@ def _learning(dataset: Dataset, scored: DataRef) -> DataRef:
     """
     parts: tuple[Part, ...] = ("train", "val")
     for part in parts:
-        stems = list(dataset.regions(part))
-        if scored.part is None or part == scored.part or not stems:
+        if scored.part is None or part == scored.part or not dataset.split[part]:
             continue
+        stems = list(dataset.regions(part))
         count = min(LEARNING_IMAGES, len(stems))
         chosen = tuple(stems[number * len(stems) // count] for number in range(count))
         return scored.model_copy(update={"name": LEARNING, "part": part, "images": chosen})
