@@ -67,7 +67,7 @@ class Tally:
         Of every family of attacks they have all or none: the baseline has no gradient, and is shown only what was made
         for others.
         """
-        there: NDArray[np.bool_] = np.isfinite(self.counts).all(axis=(2, 3, 4))
+        there = np.asarray(np.isfinite(self.counts).all(axis=(2, 3, 4)), bool)
         complete = np.ones(len(self.models), bool)
         for kind, family in dict.fromkeys((c.kind, c.family) for c in self.conditions if not c.derived):
             own = np.array([(c.kind, c.family) == (kind, family) and not c.derived for c in self.conditions], bool)
