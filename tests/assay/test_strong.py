@@ -221,4 +221,4 @@ def test_the_page_shows_worst_case_transfer_and_learning(networks, nuclei, tmp_p
         assert words in page
     plan = plan_for(networks, nuclei, ["strong"], attack_steps=2)
     line = commands(plan, "out", "one")[0]
-    assert "--attacks sea:2,square:2,universal:2,transfer:2 " in line
+    assert "--attacks sea,square,universal,transfer --epsilons 8 --attack-steps 2 " in line

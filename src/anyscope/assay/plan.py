@@ -35,12 +35,20 @@ class SubjectRef(Frozen):
         path: Folder of its run or segmenter; None for the classical baseline.
         weights: SHA-256 of its weights: another training at the same place is another model.
         sees: What it is shown, in words: attacks are transferred between models that are shown the same.
+        network: Network, training data and budget, in words: what runs with and without robust training have in common.
+        robust: Name and parameters of the robust training; empty for none.
+        seen: Corruptions that were drawn in training.
+        held_out: Mechanisms of corruption that were not.
     """
 
     name: str
     path: str | None
     weights: str | None = None
     sees: str = ""
+    network: str = ""
+    robust: str = ""
+    seen: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
 
 
 class DataRef(Frozen):

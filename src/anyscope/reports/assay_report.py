@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anyscope.assay.findings import Findings
+from anyscope.assay.gains import Gain
 from anyscope.assay.masking import attack_doubts
 from anyscope.assay.scores import AssayScores
 from anyscope.assay.statistics import RankCorrelation, interval
@@ -31,7 +32,7 @@ from anyscope.reports.assay_tables import (
     ranking_table,
     series_table,
 )
-from anyscope.reports.attack_tables import strong_blocks
+from anyscope.reports.attack_tables import gain_table, strong_blocks
 from anyscope.reports.blocks import (
     Alarm,
     Block,
@@ -88,6 +89,7 @@ class AssayReport:
         pictures: Pictures of the degradation.
         attack_steps: Steps of iterated attacks, None for the default of each.
         learned: Records of universal perturbations; see :func:`anyscope.reports.attack_tables.universal_table`.
+        gains: What robust training gained, where runs can be compared.
         settings: The settings of the assay, nested as in its settings.yaml.
         environment: Versions, device and the like.
         notes: Alarms, or plain sentences shown as notes.
@@ -102,6 +104,7 @@ class AssayReport:
     pictures: AssayPictures = AssayPictures()
     attack_steps: int | None = None
     learned: Sequence[Mapping[str, object]] = ()
+    gains: Sequence[Gain] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[Alarm | str] = ()
@@ -118,6 +121,7 @@ def assay_page(report: AssayReport) -> Page:
     alarms = (*assay_alarms(report.scores, report.failures), *alarms_of(report.notes))
     sections = [
         _ranking(report),
+        *_gains(report),
         _maps(report),
         *_curves(report.scores),
         *_pictures(report.pictures),
@@ -175,6 +179,16 @@ def _ranking(report: AssayReport) -> Section:
         "Absolute scores; a ratio never stands alone. Equal ranks (=) are models that these images do not tell apart."
     )
     return Section("Ranking", tuple(blocks), lead)
+
+
+def _gains(report: AssayReport) -> list[Section]:
+    if not report.gains:
+        return []
+    lead = (
+        "Runs of the same network, trained for as many steps on the same data with and without robust training. "
+        "Adversarial training costs more passes in each step. Held-out kinds of corruption were never drawn."
+    )
+    return [Section("What robust training gained", (gain_table(report.gains),), lead)]
 
 
 def _maps(report: AssayReport) -> Section:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from anyscope.assay.conditions import TRANSFER, UNIVERSAL, WORST, Condition
+from anyscope.assay.gains import Gain
 from anyscope.assay.scores import AssayScores
 from anyscope.assay.tally import NAMES
 from anyscope.assay.worst_case import mean_overlap, members, worst_of_each
@@ -120,6 +121,22 @@ def universal_table(learned: Sequence[Mapping[str, object]]) -> DataTable:
     columns = ("Model", "Condition", "Learned on part", "Images", "Steps", "Loss, first steps", "Loss, last steps")
     caption = "Universal perturbations: Jensen-Shannon divergence while they were learned, 0 to 0.693"
     return DataTable(caption, columns, rows, collapsed=True)
+
+
+def gain_table(gains: Sequence[Gain]) -> DataTable:
+    """Standard and robust training of the same networks, side by side, with the difference and its interval."""
+    rows = []
+    for one in gains:
+        sign = "" if one.tells else ", not told from chance"
+        span = f"{one.low:+.3f} to {one.high:+.3f}{sign}"
+        count = f"{one.conditions} condition{'' if one.conditions == 1 else 's'}"
+        values = (one.standard, one.hardened, Cell(f"{one.difference:+.3f}", one.difference, span))
+        rows.append(
+            (one.network, one.robust, Cell(one.under, None, count), *values, f"{one.runs[0]} and {one.runs[1]}")
+        )
+    columns = ("Network and budget", "Robust training", "Under", "Standard", "Robust", "Difference", "Runs")
+    caption = "Beneath a difference: its 95 % interval over images and runs drawn anew, the same images for both"
+    return DataTable(caption, columns, tuple(rows))
 
 
 def _plain(value: object) -> str | float | Cell:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from anyscope.assay.conditions import CLEAN, STRONG_IMAGES, UNIVERSAL, Condition, attack_conditions, suites
 from anyscope.assay.estimate import Estimate, estimate
 from anyscope.assay.findings import Findings, find
+from anyscope.assay.gains import robust_gains
 from anyscope.assay.gate import check_gate, read_gate
 from anyscope.assay.plan import BASELINE, LEARNING, MAIN, AssayPlan, DataRef, SubjectRef
 from anyscope.assay.run import open_ledger, run_assay
 from anyscope.assay.scores import AssayScores
 from anyscope.assay.subjects import NetworkSubject
-from anyscope.assay.tables import write_tables
+from anyscope.assay.tables import write_gains, write_tables
 from anyscope.assay.tally import shift_tallies, tally
 from anyscope.datasets import Dataset, Part, open_dataset
 from anyscope.errors import AnyscopeError, BadInput, GateFailed, Incomplete
@@ -130,6 +132,7 @@ def stress(
         cells = len(list(plan.cells()))
         scores, objects = assay_scores(plan, out, reference)
         write_tables(ledger, out, [one for one in (scores, objects) if one is not None])
+    write_gains(out, robust_gains(plan, scores))
     folder.finish({"cells": cells, "failed": len(failed), "reference": scores.reference})
     result = StressResult(out, report(out), cells, scores, objects, find(scores))
     if failed:
@@ -171,7 +174,7 @@ def plan_assay(
         images = STRONG_IMAGES
         say(f"strong attacks: at most {images} images; --images takes more")
     subjects = [
-        SubjectRef(name=name, path=str(path), weights=weights_hash(path), sees=_sees(path))
+        SubjectRef(name=name, path=str(path), weights=weights_hash(path), **_training_of(path))
         for name, path in _named(runs).items()
     ]
     first = subjects[0].sees if subjects else ""
@@ -205,10 +208,20 @@ def plan_assay(
     )
 
 
-def _sees(path: Path) -> str:
-    """What the model of a folder is shown, in words."""
+def _training_of(path: Path) -> dict[str, Any]:
+    """What the model of a folder is shown, and how it was trained, for its :class:`SubjectRef`."""
     spec = read_spec(path)
-    return f"{spec.intensity}, {spec.pixels}, {spec.channels} channel(s)"
+    found: dict[str, Any] = {"sees": f"{spec.intensity}, {spec.pixels}, {spec.channels} channel(s)"}
+    how = spec.provenance
+    if "steps_per_epoch" in how:
+        arguments = "".join(f", {key} {value}" for key, value in sorted(spec.arguments.items()))
+        budget = f"{how['epochs']} x {how['steps_per_epoch']} steps of {how['batch']}"
+        found["network"] = f"{spec.model}{arguments}, {spec.task}, on {how['dataset']}, {budget}"
+    hardened = how.get("robust")
+    if isinstance(hardened, dict):
+        found["robust"] = f"{hardened['name']} {json.dumps(hardened['parameters'], sort_keys=True)}"
+        found |= {"seen": tuple(hardened["seen"]), "held_out": tuple(hardened["held_out"])}
+    return found
 
 
 def _learning(dataset: Dataset, scored: DataRef) -> DataRef:

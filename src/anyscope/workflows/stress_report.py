@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from anyscope.assay.conditions import CONTROL, SEA_NAMES, WORST, Condition, suite
 from anyscope.assay.findings import find
+from anyscope.assay.gains import robust_gains
 from anyscope.assay.perturbations import learned_records
 from anyscope.assay.plan import AssayPlan
 from anyscope.assay.run import open_ledger
@@ -52,6 +54,7 @@ def stress_report(folder: Path) -> Path:
             pictures=_pictures(plan, scores, cells),
             attack_steps=plan.attack_steps,
             learned=learned_records(folder, plan),
+            gains=robust_gains(plan, scores),
             settings=_settings(plan, scores),
             environment=_json(folder / "environment.json"),
             notes=notes,
@@ -119,7 +122,7 @@ def commands(plan: AssayPlan, out: str, reference: str) -> tuple[str, ...]:
     automatic = (CONTROL, WORST, *(SEA_NAMES if whole_sea else ()))
     attacks = [condition for condition in conditions if condition.kind == "attack" and condition.name not in automatic]
     if attacks:
-        words += ["--attacks", ",".join(dict.fromkeys(condition.series.partition("/")[0] for condition in attacks))]
+        words += ["--attacks", ",".join(dict.fromkeys(_asked(condition, plan) for condition in attacks))]
         words += ["--epsilons", ",".join(dict.fromkeys(f"{condition.level:g}" for condition in attacks))]
     if plan.attack_steps is not None:
         words += ["--attack-steps", str(plan.attack_steps)]
@@ -138,6 +141,12 @@ def commands(plan: AssayPlan, out: str, reference: str) -> tuple[str, ...]:
     words += [] if reference == plan.subjects[0].name else ["--reference", reference]
     words += ["--seed", str(plan.seed)]
     return shlex.join(words), shlex.join(["anyscope", "report", out])
+
+
+def _asked(condition: Condition, plan: AssayPlan) -> str:
+    """What ``--attacks`` is given for an attack; steps that ``--attack-steps`` says are left out."""
+    asked = replace(condition, steps=None) if condition.steps == plan.attack_steps else condition
+    return replace(asked, of="").series
 
 
 def suite_of(plan: AssayPlan) -> str:
