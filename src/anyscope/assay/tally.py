@@ -64,16 +64,16 @@ class Tally:
     def complete(self) -> NDArray[np.bool_]:
         """Which models (m,) have all the cells that a model of their kind can have.
 
-        Of every family of attacks they have all or none: the baseline has no gradient, and is shown only what was made
-        for others.
+        Of the attacks made for a model it has all or none, and so of those made for others: the baseline has no
+        gradient, and is shown only the latter.
         """
         there = np.asarray(np.isfinite(self.counts).all(axis=(2, 3, 4)), bool)
         complete = np.ones(len(self.models), bool)
-        for kind, family in dict.fromkeys((c.kind, c.family) for c in self.conditions if not c.derived):
-            own = np.array([(c.kind, c.family) == (kind, family) and not c.derived for c in self.conditions], bool)
-            optional = kind == "attack"
+        kinds = [(c.kind, bool(c.of)) for c in self.conditions]
+        for kind in dict.fromkeys(kinds):
+            own = np.array([k == kind and not c.derived for k, c in zip(kinds, self.conditions, strict=True)], bool)
             tried = np.isfinite(self.counts[:, own]).reshape(len(self.models), -1).any(axis=1)
-            complete &= there[:, own].all(axis=1) | (optional & ~tried)
+            complete &= there[:, own].all(axis=1) | ((kind[0] == "attack") & ~tried)
         return complete
 
     def only(self, conditions: Sequence[Condition]) -> Tally:

@@ -48,8 +48,12 @@ def list_conditions(name: str | None = None) -> list[ConditionDescription]:
         for entry, kind in CORRUPTIONS.items()
     ]
     for entry, attack in ATTACKS.items():
+        made = attack(epsilon=8 / 255)
+        # where a parameter follows a rule, the value that is used says more than that it was left open
         defaults = {
-            key: value for key, value in asdict(attack(epsilon=8 / 255)).items() if key not in ("epsilon", "norm")
+            key: getattr(made, f"resolved_{key}", value)
+            for key, value in asdict(made).items()
+            if key not in ("epsilon", "norm")
         }
         family = Condition("attack", entry).family
         found.append(ConditionDescription(entry, family, attack.summary, attack.source, defaults))
@@ -95,9 +99,13 @@ def conditions_page() -> str:
     lines += ["", "## Attacks", "| name | what it does | parameters at epsilon 8/255 | source |", "|---|---|---|---|"]
     for one in everything:
         if one.family not in ("fluorescence", "electron", "digital"):
-            given = ", ".join(f"`{key}` {value}" for key, value in one.parameters.items()) or "none"
+            given = ", ".join(f"`{key}` {_plain(value)}" for key, value in one.parameters.items()) or "none"
             lines.append(f"| `{one.name}` | {one.summary} | {given} | {one.source} |")
     return "\n".join(lines) + "\n"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else f"{value}"
 
 
 if __name__ == "__main__":

@@ -212,7 +212,7 @@ def _training_of(path: Path) -> dict[str, Any]:
     """What the model of a folder is shown, and how it was trained, for its :class:`SubjectRef`."""
     spec = read_spec(path)
     found: dict[str, Any] = {"sees": f"{spec.intensity}, {spec.pixels}, {spec.channels} channel(s)"}
-    how = spec.provenance
+    how: dict[str, Any] = dict(spec.provenance)
     if "steps_per_epoch" in how:
         arguments = "".join(f", {key} {value}" for key, value in sorted(spec.arguments.items()))
         budget = f"{how['epochs']} x {how['steps_per_epoch']} steps of {how['batch']}"
