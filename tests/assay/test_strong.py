@@ -14,6 +14,7 @@ from anyscope.assay import lessons
 from anyscope.assay.conditions import Condition
 from anyscope.assay.degrade import perturb
 from anyscope.assay.findings import find
+from anyscope.assay.gate import Gate, check_gate
 from anyscope.assay.masking import attack_doubts, masked_models
 from anyscope.assay.measure import Workshop
 from anyscope.assay.perturbations import perturbation_path, read_perturbation, read_record, universal_of
@@ -222,3 +223,12 @@ def test_the_page_shows_worst_case_transfer_and_learning(networks, nuclei, tmp_p
     plan = plan_for(networks, nuclei, ["strong"], attack_steps=2)
     line = commands(plan, "out", "one")[0]
     assert "--attacks sea,square,universal,transfer --epsilons 8 --attack-steps 2 " in line
+
+
+def test_a_gate_need_not_say_the_steps(tmp_path):
+    keys = ["clean", "contrast@1", "pgd:100@8", "apgd:100@8", "worst@8", "random_noise@8"]
+    scores = AssayScores(tally_of({"a": [[v] * 3 for v in (0.9, 0.8, 0.3, 0.2, 0.1, 0.88)]}, keys), {}, "a")
+    gate = Gate(minimum={"pgd@8": 0.25, "pgd:100@8": 0.35, "worst@8": 0.0, "worst": 0.7})
+    found = {check.name: (check.found, check.passed) for check in check_gate(gate, scores, tmp_path)}
+    values = {"pgd@8": (0.3, True), "pgd:100@8": (0.3, False), "worst@8": (0.1, True), "worst": (0.8, True)}
+    assert found == {name: (pytest.approx(value), passed) for name, (value, passed) in values.items()}
