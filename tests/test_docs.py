@@ -21,6 +21,7 @@ from anyscope.instances import DECODERS
 from anyscope.metrics import PROTOCOLS
 from anyscope.microscope import MICROSCOPES, SPECIMENS
 from anyscope.models import MODELS, SegmenterSpec, build_segmenter, save_segmenter
+from anyscope.training.hardening import HARDENINGS
 from anyscope.training.losses import LOSSES
 from anyscope.workflows.catalog import datasets_page
 from anyscope.workflows.conditions import conditions_page
@@ -114,3 +115,12 @@ def test_the_page_of_datasets_is_that_of_the_catalog():
 def test_nothing_of_this_machine_is_in_the_pages():
     for page in PAGES:
         assert not re.search(r"/(home|root|tmp|work)/", page.read_text()), page.name
+
+
+def test_robust_trainings_and_strong_attacks_are_described():
+    page = (ROOT / "docs" / "robustness.md").read_text()
+    for name in [
+        *HARDENINGS,
+        *(entry for entry, kind in ATTACKS.items() if kind.__module__.endswith(("apgd", "square"))),
+    ]:
+        assert f"`{name}`" in page

@@ -8,7 +8,23 @@ from anyscope.corruptions import CORRUPTIONS
 from anyscope.errors import BadInput
 
 
-@pytest.mark.parametrize("key", ["clean", "contrast@3", "pgd@8", "pgd-l2@2", "pgd@0.5", "shift:other data"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "clean",
+        "contrast@3",
+        "pgd@8",
+        "pgd-l2@2",
+        "pgd@0.5",
+        "shift:other data",
+        "apgd:300@8",
+        "sea-l2:100@2",
+        "transfer/my run.2@8",
+        "transfer-l2:30/a@8",
+        "universal@8",
+        "worst-l2@8",
+    ],
+)
 def test_keys_are_read_back(key):
     assert Condition.parse(key).key == key
 
@@ -31,6 +47,10 @@ def test_parts_of_a_condition():
         ("contrats@1", "did you mean 'contrast'"),
         ("contrast-l2@1", "no such name"),
         ("contrast", "NAME@SEVERITY"),
+        ("contrast:3@1", "no such name"),
+        ("pgd:0@8", "NAME@EPSILON"),
+        ("transfer@8", "transfer/MODEL"),
+        ("pgd/other@8", "transfer/MODEL"),
         ("Contrast@1", "NAME@SEVERITY"),
     ],
 )
@@ -59,7 +79,35 @@ def test_the_control_stands_beside_every_norm():
     keys = [condition.key for condition in attack_conditions(["pgd", "fgsm-l2"], [8])]
     assert keys == ["pgd@8", "fgsm-l2@8", "random_noise@8", "random_noise-l2@8"]
     everything = attack_conditions(["all"], [1, 2])
-    assert {condition.name for condition in everything} == set(ATTACKS)
+    assert {condition.name for condition in everything} == {*ATTACKS, "worst"}
     assert attack_conditions([]) == ()
     with pytest.raises(BadInput, match="did you mean 'pgd'"):
         attack_conditions(["pdg"])
+
+
+def test_strong_attacks_have_their_parts_sizes_and_worst_case():
+    keys = [condition.key for condition in attack_conditions(["strong"], models=["a", "b"])]
+    assert [key for key in keys if key.endswith("@8")] == [
+        "sea_balanced@8", "sea_masked@8", "sea_js@8", "sea@8", "square@8", "universal@8", "transfer/a@8",
+        "transfer/b@8", "worst@8", "random_noise@8",
+    ]  # fmt: skip
+    assert {key.rpartition("@")[2] for key in keys} == {"2", "8"}
+    assert not any("transfer" in condition.name for condition in attack_conditions(["strong"], models=["a"]))
+    with pytest.raises(BadInput, match="two networks"):
+        attack_conditions(["transfer"], models=["a"])
+
+
+def test_steps_stand_in_the_key_where_they_are_asked_for():
+    keys = [condition.key for condition in attack_conditions(["pgd:100", "apgd", "fgsm", "sea-l2"], [8], 300)]
+    assert keys == [
+        "pgd:100@8", "apgd:300@8", "fgsm@8", "sea_balanced-l2:300@8", "sea_masked-l2:300@8", "sea_js-l2:300@8",
+        "sea-l2:300@8", "worst@8", "worst-l2@8", "random_noise@8", "random_noise-l2@8",
+    ]  # fmt: skip
+
+
+def test_families_say_what_an_attack_knows():
+    known = {
+        "pgd@8": "attack", "sea_js@8": "attack", "square@8": "black-box", "universal@8": "universal",
+        "transfer/a@8": "transfer", "sea@8": "ensemble", "worst@8": "ensemble", "random_noise@8": "control",
+    }  # fmt: skip
+    assert {key: Condition.parse(key).family for key in known} == known

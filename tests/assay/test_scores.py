@@ -9,7 +9,8 @@ from anyscope.assay.conditions import Condition
 from anyscope.assay.findings import find
 from anyscope.assay.gate import Gate, check_gate, read_gate
 from anyscope.assay.scores import AssayScores
-from anyscope.assay.tally import Tally, score
+from anyscope.assay.tally import Tally
+from anyscope.assay.worst_case import mean_overlap
 from anyscope.errors import BadInput
 from tests.assay.conftest import tally_of
 
@@ -32,10 +33,10 @@ def scores():
 
 
 def test_a_score_is_tp_over_all():
-    assert score(np.array([[6.0, 2, 2]])) == pytest.approx(0.6)
-    assert score(np.array([[1.0, 1, 0], [0, 0, 0], [3, 0, 1]])) == pytest.approx((0.5 + 0.75) / 2)
-    assert np.isnan(score(np.array([[0.0, 0, 0]])))
-    assert np.isnan(score(np.array([[np.nan] * 3])))
+    assert mean_overlap(np.array([[6.0, 2, 2]])) == pytest.approx(0.6)
+    assert mean_overlap(np.array([[1.0, 1, 0], [0, 0, 0], [3, 0, 1]])) == pytest.approx((0.5 + 0.75) / 2)
+    assert np.isnan(mean_overlap(np.array([[0.0, 0, 0]])))
+    assert np.isnan(mean_overlap(np.array([[np.nan] * 3])))
 
 
 def test_pooled_scores_weigh_pixels_and_means_weigh_images():

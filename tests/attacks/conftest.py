@@ -14,19 +14,12 @@ from anyscope.contracts import HeadLayout
 
 
 class Net(nn.Module):
-    """Three convolutions with the heads mask and boundary; what an attack needs to know of it is its spec."""
+    """Some layers with the heads mask and boundary; what an attack needs to know of it is its spec."""
 
-    def __init__(self) -> None:
+    def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
         self.spec = SimpleNamespace(layout=HeadLayout(("boundary", "mask")))
-        self.layers = nn.Sequential(
-            nn.Conv2d(1, 8, 3, padding=1),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Conv2d(8, 8, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(8, 2, 3, padding=1),
-        )
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.layers(images)
@@ -48,12 +41,50 @@ def discs(count: int, seed: int, size: int = 32) -> tuple[torch.Tensor, Target]:
     return (images * 255).round() / 255, Target(labels, torch.ones_like(labels, dtype=torch.bool))
 
 
-@pytest.fixture(scope="session")
-def net() -> Net:
-    """The trained network in evaluation mode; tests leave it as it is."""
+def _plain() -> Net:
+    return Net(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 2, 3, padding=1),
+    )
+
+
+def _dilated() -> Net:
+    return Net(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(8, 8, 3, padding=2, dilation=2),
+        nn.SiLU(),
+        nn.Conv2d(8, 8, 3, padding=4, dilation=4),
+        nn.SiLU(),
+        nn.Conv2d(8, 2, 1),
+    )
+
+
+def _pooling() -> Net:
+    return Net(
+        nn.Conv2d(1, 8, 5, padding=2),
+        nn.GroupNorm(2, 8),
+        nn.GELU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(8, 12, 3, padding=1),
+        nn.GELU(),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.Conv2d(12, 2, 3, padding=1),
+    )
+
+
+KINDS = {"plain": _plain, "dilated": _dilated, "pooling": _pooling}
+
+
+def trained(kind: str) -> Net:
+    """A network that was trained on discs, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        network = Net()
+        network = KINDS[kind]()
     images, target = discs(16, seed=1)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.02)
     for _ in range(60):
@@ -63,6 +94,18 @@ def net() -> Net:
         optimiser.step()
     optimiser.zero_grad()
     return network.eval()
+
+
+@pytest.fixture(scope="session")
+def net() -> Net:
+    """A trained network; tests leave it as it is."""
+    return trained("plain")
+
+
+@pytest.fixture(scope="session", params=list(KINDS))
+def any_net(request) -> Net:
+    """Three trained networks that have little in common."""
+    return trained(request.param)
 
 
 def overlap(logits: torch.Tensor, target: Target) -> float:

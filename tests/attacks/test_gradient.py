@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from scipy.optimize import brentq
 
 from anyscope.attacks import ATTACKS, Target, class_logits
-from anyscope.attacks.ascent import pixel_loss
 from anyscope.attacks.ball import random_point
+from anyscope.attacks.losses import pixel_loss
 
 from .conftest import discs
 

@@ -46,7 +46,7 @@ def test_pictures_show_what_was_scored(assay: Path) -> None:
     corners = re.findall(r"paint-order=\"stroke\">(\d\.\d\d)<", html)
     clean, *others = (f"{value:.2f}" for value in values)
     corrupted, attacked = others[:7], dict(zip((c.key for c in scores.conditions[8:]), others[7:], strict=True))
-    pairs = [clean, attacked["pgd@16"], clean, attacked["random_noise@16"]]
+    pairs = [clean, attacked["pgd:2@16"], clean, attacked["random_noise@16"]]
     assert corners == [clean, *corrupted, *pairs]
     assert html.count("data:image/jpeg") == 2 + 7 + 2 * 4
     assert "change \N{MULTIPLICATION SIGN} " in html

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from anyscope.attacks import ATTACKS
+from anyscope.attacks.apgd import SEA_PARTS
 from anyscope.corruptions import CORRUPTIONS, SEVERITIES
 from anyscope.errors import BadInput, unknown_name
 
@@ -15,10 +16,29 @@ Kind = Literal["clean", "corruption", "attack", "shift"]
 EPSILONS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Sizes of perturbations in grey levels of 255, as in the published assay."""
 
+STRONG_EPSILONS = (2.0, 8.0)
+"""Those of the strong attacks, unless told otherwise: one that a camera might make, one that an eye still overlooks."""
+STRONG_IMAGES = 16
+"""Images of the strong attacks, unless told otherwise."""
+
 CONTROL = "random_noise"
 """The attack that does not look at the network; it stands beside all others."""
+TRANSFER = "transfer"
+"""Images that were attacked for another network, by APGD."""
+UNIVERSAL = "universal"
+"""One perturbation for all images, learned on others."""
+WORST = "worst"
+"""Of every image the worst of all attacks of one size, chosen for the lowest pooled score."""
+ENSEMBLES = ("sea", WORST)
+"""Attacks whose cells follow from those of other attacks; see :mod:`anyscope.assay.worst_case`."""
+SEA_NAMES = tuple(part.name for part in SEA_PARTS)
+STRONG = ("sea", "square", UNIVERSAL, TRANSFER)
+"""What ``--attacks strong`` stands for."""
 
-_KEY = re.compile(r"(?P<name>[a-z0-9_]+)(?P<l2>-l2)?@(?P<level>\d+(?:\.\d+)?)\Z")
+Norm = Literal["linf", "l2"]
+_NAME = r"(?P<name>[a-z0-9_]+)(?P<l2>-l2)?(?::(?P<steps>[1-9]\d*))?"
+_ASKED = re.compile(_NAME + r"\Z")
+_KEY = re.compile(_NAME + r"(?:/(?P<of>.+))?@(?P<level>\d+(?:\.\d+)?)\Z")
 
 
 @dataclass(frozen=True)
@@ -31,16 +51,21 @@ class Condition:
         level: Severity 1 to 5 of a corruption; size of an attack in grey levels of 255: the largest change of a pixel,
             or with ``norm`` l2 the root mean square over the pixels, so that sizes of images do not matter.
         norm: Norm of an attack.
+        steps: Steps of an attack; None for its default.
+        of: The model that a transferred attack was made for.
     """
 
     kind: Kind
     name: str = ""
     level: float = 0.0
-    norm: Literal["linf", "l2"] = "linf"
+    norm: Norm = "linf"
+    steps: int | None = None
+    of: str = ""
 
     @property
     def key(self) -> str:
-        """Its name in ledgers, gates and tables, such as ``clean``, ``contrast@3``, ``pgd@8``, ``pgd-l2@2``."""
+        """Its name in ledgers, gates and tables, such as ``clean``, ``contrast@3``, ``pgd@8``, ``pgd-l2:100@2``,
+        ``transfer/OTHER@8``."""
         return f"{self.series}@{self.level:g}" if self.kind in ("corruption", "attack") else self.series
 
     @property
@@ -48,14 +73,26 @@ class Condition:
         """The key without the level: what one curve over levels belongs to."""
         if self.kind == "shift":
             return f"shift:{self.name}"
-        return f"{self.name}-l2" if self.norm == "l2" else self.name or self.kind
+        norm = "-l2" if self.norm == "l2" else ""
+        steps = "" if self.steps is None else f":{self.steps}"
+        return f"{self.name or self.kind}{norm}{steps}" + (f"/{self.of}" if self.of else "")
 
     @property
     def family(self) -> str:
-        """The group it is summarised with: ``clean``, ``attack``, ``control``, ``shift`` or that of the corruption."""
+        """The group it is summarised with: ``clean``, ``shift``, that of the corruption, or of an attack ``attack``
+        where it has full knowledge of the network, ``black-box``, ``transfer``, ``universal``, ``ensemble``,
+        ``control``."""
         if self.kind == "corruption":
             return CORRUPTIONS[self.name].family
-        return "control" if self.kind == "attack" and self.name == CONTROL else self.kind
+        if self.kind != "attack":
+            return self.kind
+        special = {CONTROL: "control", TRANSFER: TRANSFER, UNIVERSAL: UNIVERSAL} | dict.fromkeys(ENSEMBLES, "ensemble")
+        return special.get(self.name) or ("attack" if ATTACKS[self.name].uses_gradient else "black-box")
+
+    @property
+    def derived(self) -> bool:
+        """Whether its cells follow from those of other conditions."""
+        return self.kind == "attack" and self.name in ENSEMBLES
 
     @classmethod
     def parse(cls, key: str) -> Condition:
@@ -72,10 +109,13 @@ class Condition:
         if match is None:
             raise BadInput(f"condition {key!r}", "not a condition", "clean, NAME@SEVERITY or NAME@EPSILON")
         name, level = match["name"], float(match["level"])
-        if name in ATTACKS:
-            return cls("attack", name, level, "l2" if match["l2"] else "linf")
-        if name not in CORRUPTIONS or match["l2"]:
-            raise unknown_name("condition", name, [*CORRUPTIONS, *ATTACKS])
+        if name in ATTACKS or name in (UNIVERSAL, WORST, TRANSFER):
+            if bool(match["of"]) != (name == TRANSFER):
+                raise BadInput(f"condition {key!r}", "not a condition", "transfer/MODEL@EPSILON, or NAME@EPSILON")
+            steps = None if match["steps"] is None else int(match["steps"])
+            return cls("attack", name, level, "l2" if match["l2"] else "linf", steps, match["of"] or "")
+        if name not in CORRUPTIONS or match["l2"] or match["steps"] or match["of"]:
+            raise unknown_name("condition", name, [*CORRUPTIONS, *ATTACKS, UNIVERSAL, TRANSFER])
         if level not in SEVERITIES:
             raise BadInput(f"condition {key!r}", f"severity {level:g}", "1, 2, 3, 4 or 5")
         return cls("corruption", name, level)
@@ -121,24 +161,62 @@ def suites(text: str) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-def attack_conditions(names: Iterable[str], epsilons: Sequence[float] = EPSILONS) -> tuple[Condition, ...]:
-    """Attacks by name (``pgd``, ``pgd-l2``), each at all sizes, with the random control of the same norms beside them.
+def attack_conditions(
+    names: Iterable[str],
+    epsilons: Sequence[float] | None = None,
+    steps: int | None = None,
+    models: Sequence[str] = (),
+) -> tuple[Condition, ...]:
+    """Attacks by name (``pgd``, ``pgd-l2``, ``apgd:300``), each at all sizes.
+
+    The random control of the same norms stands beside them, and, of two attacks or more of a norm, the worst case.
 
     Args:
-        names: Names of attacks; ``all`` stands for all of them in l-infinity.
-        epsilons: Sizes in grey levels of 255.
+        names: Names of attacks, with their steps after a colon; ``all`` stands for all that work on one image in
+            l-infinity, ``strong`` for :data:`STRONG`, ``sea`` for its parts and their worst case.
+        epsilons: Sizes in grey levels of 255; None for :data:`STRONG_EPSILONS` with ``strong``, else :data:`EPSILONS`.
+        steps: Steps of those that have some and say nothing; None for the default of each.
+        models: The networks that ``transfer`` makes attacks for.
     """
-    wanted: list[tuple[str, Literal["linf", "l2"]]] = []
-    for name in names:
+    names = list(names)
+    if epsilons is None:
+        epsilons = STRONG_EPSILONS if any(_bare(name) == "strong" for name in names) else EPSILONS
+    series: dict[Condition, None] = {}
+    for asked in names:
+        match = _ASKED.match(asked)
+        name = match["name"] if match else asked
+        norm: Norm = "l2" if match and match["l2"] else "linf"
+        own = int(match["steps"]) if match and match["steps"] else steps
+        listed = [name]
         if name == "all":
-            wanted += [(entry, "linf") for entry in ATTACKS if entry != CONTROL]
-            continue
-        bare = name.removesuffix("-l2")
-        if bare not in ATTACKS:
-            raise unknown_name("attack", bare, ATTACKS)
-        wanted.append((bare, "l2" if name.endswith("-l2") else "linf"))
-    norms = dict.fromkeys(norm for _, norm in wanted)
-    wanted += [(CONTROL, norm) for norm in norms]
-    return tuple(
-        Condition("attack", name, float(epsilon), norm) for name, norm in dict.fromkeys(wanted) for epsilon in epsilons
-    )
+            listed = [entry for entry in ATTACKS if entry not in (CONTROL, "sea")] + ["sea"]
+        elif name == "strong":
+            listed = [entry for entry in STRONG if entry != TRANSFER or len(models) > 1]
+        for entry in listed:
+            series |= dict.fromkeys(_series(entry, norm, own, models))
+    norms = dict.fromkeys(one.norm for one in series)
+    for norm in norms:
+        if sum(one.norm == norm and not one.derived for one in series) > 1:
+            series[Condition("attack", WORST, norm=norm)] = None
+    series |= dict.fromkeys(Condition("attack", CONTROL, norm=norm) for norm in norms)
+    return tuple(replace(one, level=float(epsilon)) for one in series for epsilon in epsilons)
+
+
+def _bare(name: str) -> str:
+    return name.partition(":")[0].removesuffix("-l2")
+
+
+def _series(name: str, norm: Norm, steps: int | None, models: Sequence[str]) -> list[Condition]:
+    """The conditions of an attack at no size yet."""
+    if name == "sea":
+        return [Condition("attack", part, 0.0, norm, steps) for part in (*SEA_NAMES, "sea")]
+    if name == TRANSFER:
+        if len(models) < 2:
+            raise BadInput("--attacks transfer", f"{len(models)} network", "two networks or more of one convention")
+        return [Condition("attack", TRANSFER, 0.0, norm, steps, model) for model in models]
+    if name == UNIVERSAL:
+        return [Condition("attack", UNIVERSAL, 0.0, norm, steps)]
+    if name not in ATTACKS:
+        raise unknown_name("attack", name, [*ATTACKS, UNIVERSAL, TRANSFER, "all", "strong"])
+    has_steps = "steps" in ATTACKS[name].__dataclass_fields__
+    return [Condition("attack", name, 0.0, norm, steps if has_steps else None)]

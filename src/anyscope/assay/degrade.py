@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anyscope.assay.conditions import Condition
+from anyscope.assay.conditions import TRANSFER, Condition
 from anyscope.assay.inputs import AssayImage
 from anyscope.attacks import ATTACKS, Attack, Target, class_logits, round_to_bits
+from anyscope.attacks.ball import project
+from anyscope.attacks.universal import repeated
 from anyscope.contracts import Labels, Unit
 from anyscope.corruptions import CORRUPTIONS, Acquisition, acquisition_of_record, assume_acquisition, warp_labels
 from anyscope.images import Intensity, to_unit
@@ -148,9 +150,28 @@ def _attack_plane(
 
 def attack_of(condition: Condition, pixels: int, steps: int | None) -> Attack:
     """The attack of a condition on images of so many pixels."""
-    kind = ATTACKS[condition.name]
-    epsilon = condition.level / 255
-    if condition.norm == "l2":
-        epsilon *= pixels**0.5  # the level is the root mean square over the pixels
+    kind = ATTACKS["apgd" if condition.name == TRANSFER else condition.name]
+    steps = condition.steps or steps
     chosen = {"steps": steps} if steps is not None and "steps" in kind.__dataclass_fields__ else {}
-    return kind(epsilon=epsilon, norm=condition.norm, **chosen)
+    return kind(epsilon=radius(condition, pixels), norm=condition.norm, **chosen)
+
+
+def radius(condition: Condition, pixels: int) -> float:
+    """The radius of an attack's ball on images of so many pixels."""
+    epsilon = condition.level / 255
+    # the level of l2 is the root mean square over the pixels
+    return epsilon * pixels**0.5 if condition.norm == "l2" else epsilon
+
+
+def perturb(condition: Condition, images: Sequence[AssayImage], perturbation: torch.Tensor) -> list[Shown]:
+    """Images with one perturbation [C, h, w] added, repeated over their planes, rounded to 8 bits."""
+    made = []
+    for image in images:
+        planes = torch.from_numpy(image.unit).transpose(0, 1)  # z is the batch
+        epsilon = radius(condition, planes[0].numel())
+        changed = project(planes + repeated(perturbation, planes.shape[-2:]), planes, epsilon, condition.norm)
+        rounded = round_to_bits(changed, planes, epsilon, condition.norm)
+        shown = untouched(image)
+        unit = np.ascontiguousarray(rounded.transpose(0, 1).numpy())
+        made.append(Shown(image.name, unit, shown.labels, shown.valid))
+    return made

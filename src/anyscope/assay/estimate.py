@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from anyscope.assay.conditions import Condition
+from anyscope.assay.conditions import UNIVERSAL, Condition
 from anyscope.assay.degrade import attack_of
 from anyscope.assay.measure import Workshop
 from anyscope.assay.plan import MAIN, AssayPlan
+from anyscope.attacks.square import Square
 
 _BACKWARD = 2.0
 """A gradient costs about two forward passes more."""
@@ -50,6 +51,18 @@ def estimate(plan: AssayPlan) -> Estimate:
         condition = Condition.parse(task.condition)
         passes = 1.0
         if condition.kind == "attack":
-            passes += (1 + _BACKWARD) * getattr(attack_of(condition, 1, plan.attack_steps), "resolved_steps", 1)
+            passes += _passes(condition, plan)
         total += sum(seconds.get(model, 0.0) * passes for model, _, _ in task.missing)
     return Estimate(sum(len(task.missing) for task in tasks), len(tasks), total)
+
+
+def _passes(condition: Condition, plan: AssayPlan) -> float:
+    """Forward passes of a whole image that an attack on it costs; what is learned once for all images is left out."""
+    if condition.name == UNIVERSAL:
+        return 0.0
+    method = attack_of(condition, 1, plan.attack_steps)
+    if isinstance(method, Square):
+        return float(method.queries)
+    steps = float(getattr(method, "resolved_steps", 1)) if method.uses_gradient else 0.0
+    # made once for all that see it
+    return (1 + _BACKWARD) * steps / (len(plan.subjects) if condition.of else 1)

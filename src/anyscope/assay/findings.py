@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anyscope.assay.masking import masked_models
 from anyscope.assay.plan import BASELINE
 from anyscope.assay.scores import LARGE, UNDERTRAINED, AssayScores
 from anyscope.assay.tally import NAMES
@@ -70,6 +71,7 @@ def _remarks(scores: AssayScores) -> list[str]:
     if scores.corruption_and_attack is not None:
         text = scores.corruption_and_attack.describe()
         remarks.append(f"Robustness to corruptions and to attacks, as what is left of the clean score: {text}.")
+    remarks += _masked(scores)
     masked = [model for model, kept in zip(scores.models, scores.unbroken, strict=True) if kept]
     if masked:
         remarks.append(
@@ -82,6 +84,14 @@ def _remarks(scores: AssayScores) -> list[str]:
         remarks.append(f"Simulated corruptions and other real data ({images} images): {text}.")
     remarks += _not_ranked(scores)
     return remarks
+
+
+def _masked(scores: AssayScores) -> list[str]:
+    """The models whose gradient hides what matters, with the clearest number each."""
+    return [
+        f"The gradient of {model} is probably masked, and its scores under attacks by gradient say little. {signs[0]}"
+        for model, signs in masked_models(scores).items()
+    ]
 
 
 def _baseline(scores: AssayScores) -> list[str]:

@@ -16,7 +16,7 @@ minimum:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -99,15 +99,18 @@ def check_gate(gate: Gate, scores: AssayScores, path: Path) -> list[Check]:
 
 def _values(name: str, scores: AssayScores, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Scores (models,) that a line of a gate speaks of."""
+    if name == "worst":  # under corruption; worst@8 is the worst attack of that size
+        return scores.worst[0]
     by_key = {condition.key: condition for condition in scores.conditions}
     if name in by_key:
         return scores.of(by_key[name])
+    with_steps = [condition for condition in scores.conditions if replace(condition, steps=None).key == name]
+    if len(with_steps) == 1:  # pgd@8 is meant by who attacked with pgd:100@8 alone
+        return scores.of(with_steps[0])
     if name in scores.shifts:
         return scores.shifts[name].pooled()[:, 0]
     if name in scores.series:
         return scores.mean_over([name])
-    if name == "worst":
-        return scores.worst[0]
     if scores.names(name):
         return scores.mean_over(scores.names(name))
     families = {group[0].family for group in scores.series.values()}

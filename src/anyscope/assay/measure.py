@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anyscope.assay.conditions import Condition
-from anyscope.assay.degrade import Shown, attack, corrupt, untouched
+from anyscope.assay.conditions import UNIVERSAL, Condition
+from anyscope.assay.degrade import Shown, attack, corrupt, perturb, untouched
 from anyscope.assay.inputs import AssayData, AssayImage
+from anyscope.assay.perturbations import read_perturbation
 from anyscope.assay.plan import AssayPlan, SubjectRef, Task
 from anyscope.assay.subjects import Convention, LabelSubject, NetworkSubject, OtsuSubject, Subject, Verdict, checked
 from anyscope.attacks import ATTACKS
@@ -68,7 +70,8 @@ class Workshop:
     def data(self, name: str) -> AssayData:
         """The dataset called ``name``."""
         if name not in self._data:
-            self._data[name] = AssayData(self.plan, next(ref for ref in self.plan.data if ref.name == name))
+            refs = self.plan.data if self.plan.learning is None else (*self.plan.data, self.plan.learning)
+            self._data[name] = AssayData(self.plan, next(ref for ref in refs if ref.name == name))
         return self._data[name]
 
     def _load(self, ref: SubjectRef) -> Subject:
@@ -95,10 +98,13 @@ class Workshop:
         self, condition: Condition, task: Task, images: list[AssayImage], convention: Convention, models: list[str]
     ) -> Iterable[Cell]:
         shared: list[Shown] | None = None
-        if condition.kind == "corruption":
+        if condition.kind == "corruption" or condition.of:
             try:
-                shared = corrupt(condition, images, convention.intensity, self.plan.seed, self._device)
-            except AnyscopeError as error:  # such as optics that no image of these pixels can have
+                if condition.of:  # made for one network, shown to all
+                    shared = self._attack(condition, images, self._source(condition.of), task.learned)
+                else:
+                    shared = corrupt(condition, images, convention.intensity, self.plan.seed, self._device)
+            except Exception as error:  # such as optics that no image of these pixels can have
                 keys = [(model, task.condition, image.name) for model in models for image in images]
                 yield from (Cell(key, failure=_one_line(error)) for key in keys)
                 return
@@ -113,7 +119,10 @@ class Workshop:
             for first in range(0, len(images), step):
                 some = images[first : first + step]
                 try:
-                    shown = self._attack(condition, some, subject) if shared is None else shared[first : first + step]
+                    if shared is None:
+                        shown = self._attack(condition, some, subject, task.learned)
+                    else:
+                        shown = shared[first : first + step]
                     verdicts = _judge(subject, shown)
                 except Exception as error:  # whatever a network raises is its result
                     yield from (Cell((model, task.condition, i.name), failure=_one_line(error)) for i in some)
@@ -121,9 +130,18 @@ class Workshop:
                 for one, verdict in zip(shown, verdicts, strict=True):
                     yield Cell((model, task.condition, one.name), count(one, verdict, subject.classes, objects))
 
-    def _attack(self, condition: Condition, images: list[AssayImage], subject: Subject) -> list[Shown]:
+    def _source(self, name: str) -> Subject:
+        """The network that a transferred attack is made for."""
+        subject = self.subject(name)
+        if subject is None:
+            raise BadInput(f"attack made for {name!r}", self._faults[name])
+        return subject
+
+    def _attack(self, condition: Condition, images: list[AssayImage], subject: Subject, learned: str) -> list[Shown]:
         if not isinstance(subject, NetworkSubject):
             raise BadInput(f"attack on {subject.name!r}", "has no gradient", "a network")
+        if condition.name == UNIVERSAL:
+            return perturb(condition, images, read_perturbation(Path(learned), subject.name, condition))
         if ATTACKS[condition.name].uses_gradient and not subject.has_gradient:
             raise BadInput(f"attack on {subject.name!r}", "has no gradient", "a network of torch")
         return attack(condition, images, subject.segmenter, self.plan.seed, self.plan.attack_steps)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MAIN = "data"
 """Name of the dataset that corruptions and attacks are applied to."""
 
+LEARNING = "learning"
+"""Name of the images that universal perturbations are learned on."""
+
 BASELINE = "otsu"
 
 
@@ -34,6 +37,11 @@ class SubjectRef(Frozen):
         foreign: What another project's model offers: logits with their gradients, logits alone, or labels alone; None
             for ours. Attacks by gradient pass by those that have none.
         trust: Whether code that comes with a foreign model may run.
+        sees: What it is shown, in words: attacks are transferred between models that are shown the same.
+        network: Network, training data and budget, in words: what runs with and without robust training have in common.
+        robust: Name and parameters of the robust training; empty for none.
+        seen: Corruptions that were drawn in training.
+        held_out: Mechanisms of corruption that were not.
     """
 
     name: str
@@ -41,18 +49,16 @@ class SubjectRef(Frozen):
     weights: str | None = None
     foreign: Literal["gradients", "logits", "labels"] | None = None
     trust: bool | None = None
+    sees: str = ""
+    network: str = ""
+    robust: str = ""
+    seen: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
 
-    def takes(self, condition: Condition) -> bool:
-        """Whether it has a cell under a condition."""
-        from anyscope.attacks import ATTACKS
-
-        if condition.kind != "attack":
-            return True
-        if self.path is None:
-            return False
-        return self.foreign in (None, "gradients") or (
-            condition.name in ATTACKS and not ATTACKS[condition.name].uses_gradient
-        )
+    @property
+    def has_gradient(self) -> bool:
+        """Whether attacks may follow its gradient."""
+        return self.path is not None and self.foreign in (None, "gradients")
 
 
 class DataRef(Frozen):
@@ -82,13 +88,14 @@ class AssayPlan(Frozen):
         subjects: Models under test.
         data: The images; the first is :data:`MAIN`.
         conditions: Keys of conditions; see :class:`anyscope.assay.conditions.Condition`.
-        attack_steps: Steps of iterated attacks; None for the default of each.
+        attack_steps: Steps of iterated attacks whose conditions do not say them; None for the default of each.
         crop_px: Largest height and width, in working pixels, of what is used of an image: its middle. None for all.
         planes: Most planes that are used of a stack: its middle. None for all.
         bright_objects: Whether the baseline takes what is brighter than its threshold, or what is darker.
         seed: Seed of everything random.
         batch: Images in a task.
         device: Torch device, ``auto`` for a GPU where there is one.
+        learning: Images that universal perturbations are learned on; none of :attr:`data` is among them.
     """
 
     subjects: tuple[SubjectRef, ...]
@@ -101,6 +108,7 @@ class AssayPlan(Frozen):
     seed: int = 0
     batch: Annotated[int, Field(ge=1, le=256)] = 8
     device: str = "auto"
+    learning: DataRef | None = None
 
     def cells(self) -> Iterator[Key]:
         """Keys (model, condition, image) of all cells."""
@@ -114,14 +122,31 @@ class AssayPlan(Frozen):
         left = []
         for condition in self.conditions:
             kind = Condition.parse(condition)
+            if kind.derived:
+                continue
             data = next(ref for ref in self.data if ref.name == (kind.name if kind.kind == "shift" else MAIN))
-            names = [ref.name for ref in self.subjects if ref.takes(kind)]
+            names = [ref.name for ref in self.subjects if self.takes(ref, kind)]
             for first in range(0, len(data.images), self.batch):
                 images = data.images[first : first + self.batch]
                 missing = tuple((m, condition, i) for m in names for i in images if (m, condition, i) not in done)
                 if missing:
                     left.append(Task(data.name, condition, missing))
         return left
+
+    def takes(self, ref: SubjectRef, condition: Condition) -> bool:
+        """Whether a model has cells under a condition: what has no gradient is shown no attack that needs one.
+
+        An attack that was made for another network is shown to all that are shown the same pixels.
+        """
+        if condition.kind != "attack" or condition.derived:
+            return not condition.derived
+        if condition.of:
+            return any(other.name == condition.of and other.sees == ref.sees for other in self.subjects)
+        from anyscope.attacks import ATTACKS
+
+        if ref.has_gradient:
+            return True
+        return ref.path is not None and condition.name in ATTACKS and not ATTACKS[condition.name].uses_gradient
 
 
 class Task(NamedTuple):
@@ -131,11 +156,13 @@ class Task(NamedTuple):
         data: Name of the dataset.
         condition: Key of the condition.
         missing: Keys of the cells to fill.
+        learned: Folder of the perturbations that were learned beforehand.
     """
 
     data: str
     condition: str
     missing: tuple[Key, ...]
+    learned: str = ""
 
     @property
     def images(self) -> tuple[str, ...]:

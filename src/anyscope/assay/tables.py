@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from anyscope.assay.conditions import Condition
+from anyscope.assay.gains import Gain
 from anyscope.assay.scores import AssayScores
 from anyscope.metrics import default_protocol
 from anyscope.metrics.protocols import Counts
@@ -34,6 +35,19 @@ def write_tables(ledger: Ledger, folder: Path, scores: Sequence[AssayScores]) ->
     for name, rows_of in (("scores.csv", score_rows), ("series.csv", series_rows)):
         found = [row for one in scores for row in rows_of(one)]
         write_text(folder / name, _csv(list(found[0]) if found else [], [list(row.values()) for row in found]))
+
+
+def write_gains(folder: Path, gains: Sequence[Gain]) -> None:
+    """Write ``gains.csv``, what robust training gained; no file where no run can be compared."""
+    if gains:
+        columns = ("network", "robust", "under", "conditions", "standard_runs", "robust_runs", "standard", "hardened",
+                   "difference", "low", "high")  # fmt: skip
+        rows = [
+            [g.network, g.robust, g.under, g.conditions, *g.runs]
+            + [_number(value) for value in (g.standard, g.hardened, g.difference, g.low, g.high)]
+            for g in gains
+        ]
+        write_text(folder / "gains.csv", _csv(columns, rows))
 
 
 def cell_rows(ledger: Ledger) -> list[dict[str, Any]]:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from anyscope.assay.conditions import Condition
 from anyscope.assay.plan import AssayPlan
+from anyscope.assay.worst_case import greedy_choice, mean_overlap, members
 from anyscope.running.ledger import Ledger
+from anyscope.seeding import generator
 
 Numbers = NDArray[np.float64]
 Measure = Literal["mask", "objects"]
@@ -45,7 +47,7 @@ class Tally:
 
     def pooled(self) -> Numbers:
         """Scores (models, conditions) of the counts of all images; NaN where a cell is missing."""
-        return score(self.counts.sum(axis=2))
+        return mean_overlap(self.counts.sum(axis=2))
 
     def drawn(self, samples: NDArray[np.intp]) -> Numbers:
         """The same (resamples, models, conditions) for samples (resamples, images) of indices of images."""
@@ -54,40 +56,35 @@ class Tally:
         by_image = np.moveaxis(self.counts, 2, 0)
         drawn = np.empty((len(samples), len(self.models), len(self.conditions)))
         for number in range(len(self.conditions)):
-            drawn[:, :, number] = score(np.tensordot(weights, by_image[:, :, number], axes=1))
+            drawn[:, :, number] = mean_overlap(np.tensordot(weights, by_image[:, :, number], axes=1))
         return drawn
 
     def per_image(self) -> Numbers:
         """Scores (models, conditions, images); NaN where there is nothing on either side, or the cell is missing."""
-        return score(self.counts)
+        return mean_overlap(self.counts)
 
     def complete(self) -> NDArray[np.bool_]:
-        """Which models (m,) have all the cells that a model of their kind can have (the baseline has no attacks)."""
-        there = np.isfinite(self.counts).all(axis=(2, 3, 4))
+        """Which models (m,) have all the cells that a model of their kind can have.
+
+        Where the plan is not known, a model has all or none of the attacks made for it, and so of those made for
+        others: the baseline has no gradient, and is shown only the latter.
+        """
+        there = np.asarray(np.isfinite(self.counts).all(axis=(2, 3, 4)), bool)
         if self.wanted is not None:
             return np.asarray((there | ~self.wanted).all(axis=1))
-        attacks = np.array([condition.kind == "attack" for condition in self.conditions], bool)
-        attacked = np.isfinite(self.counts[:, attacks]).reshape(len(self.models), -1).any(axis=1, keepdims=True)
-        return np.asarray((there | (attacks & ~attacked)).all(axis=1))
+        complete = np.ones(len(self.models), bool)
+        kinds = [(c.kind, bool(c.of)) for c in self.conditions]
+        for kind in dict.fromkeys(kinds):
+            own = np.array([k == kind and not c.derived for k, c in zip(kinds, self.conditions, strict=True)], bool)
+            tried = np.isfinite(self.counts[:, own]).reshape(len(self.models), -1).any(axis=1)
+            complete &= there[:, own].all(axis=1) | ((kind[0] == "attack") & ~tried)
+        return complete
 
     def only(self, conditions: Sequence[Condition]) -> Tally:
         """The same for some of the conditions."""
         numbers = [self.conditions.index(condition) for condition in conditions]
         wanted = None if self.wanted is None else self.wanted[:, numbers]
         return Tally(self.measure, self.models, tuple(conditions), self.images, self.counts[:, numbers], wanted)
-
-
-def score(counts: Numbers) -> Numbers:
-    """TP / (TP + FP + FN) of counts (..., classes, 3), the mean over the classes that occur; NaN where none does."""
-    total = counts.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        each = counts[..., 0] / total
-    known = total > 0
-    number = known.sum(axis=-1)
-    sums = np.where(known, each, 0.0).sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: Numbers = np.where(np.isnan(total).any(axis=-1) | (number == 0), np.nan, sums / number)
-    return result
 
 
 def tally(plan: AssayPlan, ledger: Ledger, measure: Measure) -> Tally | None:
@@ -128,8 +125,21 @@ def _tally(
     counts = np.full((len(models), len(conditions), len(images), classes, 3), np.nan)
     for place, one in stored.items():
         counts[place] = _counts(one, measure, classes)
-    wanted = np.array([[ref.takes(condition) for condition in conditions] for ref in plan.subjects], bool)
+    _fill_ensembles(counts, conditions, plan.seed)
+    wanted = np.array([[plan.takes(ref, condition) for condition in conditions] for ref in plan.subjects], bool)
     return Tally(measure, models, conditions, images, counts, wanted)
+
+
+def _fill_ensembles(counts: Numbers, conditions: tuple[Condition, ...], seed: int) -> None:
+    """Counts of the derived conditions, from those of their members that a model has all cells of."""
+    for place, condition in enumerate(conditions):
+        if not condition.derived:
+            continue
+        for model in counts:
+            of = [other for other in members(condition, conditions) if np.isfinite(model[other]).all()]
+            if of:
+                chosen = greedy_choice(model[of], generator(seed, "assay", condition.key))
+                model[place] = model[of][chosen, np.arange(model.shape[1])]
 
 
 def _counts(stored: dict[str, Any], measure: Measure, classes: int) -> Numbers:

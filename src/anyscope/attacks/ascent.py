@@ -6,29 +6,15 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 
 from anyscope.attacks.attack import Logits, Norm, Target
 from anyscope.attacks.ball import project, steepest
-from anyscope.errors import BadInput
+from anyscope.attacks.losses import check_classes, image_sums, pixel_loss
 
 Keep = Literal["overlap", "pixels", "last"]
 Weights = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
 """Weights [B, H, W] of the loss of every pixel, from logits [B, K, H, W], labels [B, H, W], and the part 0..1 of the
 steps that is behind. They are constants: no gradient flows through them."""
-
-
-def pixel_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy [B, H, W] of logits [B, K, H, W] against class numbers [B, H, W].
-
-    It is written as softplus(logsumexp of the other classes - logit of the right one). The textbook form subtracts the
-    probability of the right class from 1, so its gradient is exactly 0 in single precision as soon as a pixel is right
-    by 17 logits, and an attack would find nothing to climb. This form keeps a gradient down to 87 logits.
-    """
-    index = labels[:, None]
-    right = logits.gather(1, index)[:, 0]
-    others = logits.scatter(1, index, -torch.inf).logsumexp(dim=1)
-    return F.softplus(others - right)
 
 
 def climb(
@@ -72,17 +58,16 @@ def climb(
     # A caller may be in inference mode, whose tensors cannot be part of a graph: hence the clones.
     with torch.inference_mode(False), torch.enable_grad():
         originals, current = images.detach().clone(), start.detach().clone()
-        valid = target.valid.detach().clone()
-        labels = torch.where(valid, target.labels.detach(), torch.zeros_like(target.labels))
-        best = _Best(current, keep)
+        labels, valid = labels_of(target)
+        best = Best(current, keep)
         for step in range(steps):
             current.requires_grad_()
             logits = network(current)
             if step == 0:
-                _check_classes(logits, labels)
+                check_classes(logits, labels)
             best.offer(current, logits, labels, valid)
             pixels = pixel_loss(logits, labels) * weights(logits.detach(), labels, step / steps)
-            total = torch.where(valid, pixels, torch.zeros_like(pixels)).sum()
+            total = image_sums(pixels, valid).sum()
             (gradient,) = torch.autograd.grad(total, current)
             moved = current.detach() + step_size * steepest(gradient, norm)
             current = project(moved, originals, epsilon, norm)
@@ -92,7 +77,13 @@ def climb(
         return current if keep == "last" else best.images
 
 
-class _Best:
+def labels_of(target: Target) -> tuple[torch.Tensor, torch.Tensor]:
+    """Class numbers [B, H, W], 0 where a pixel does not count, and the pixels that count."""
+    valid = target.valid.detach().clone()
+    return torch.where(valid, target.labels.detach(), torch.zeros_like(target.labels)), valid
+
+
+class Best:
     """The worst version of each image so far."""
 
     def __init__(self, images: torch.Tensor, keep: Keep) -> None:
@@ -125,12 +116,3 @@ def _overlap(predicted: torch.Tensor, labels: torch.Tensor, hits: torch.Tensor, 
     intersection = common.flatten(1).sum(dim=1).double()
     union = sizes[0] + sizes[1] - intersection
     return torch.where(union > 0, intersection / union.clamp(min=1), torch.ones_like(union))
-
-
-def _check_classes(logits: torch.Tensor, labels: torch.Tensor) -> None:
-    classes = logits.shape[1]
-    if classes < 2:
-        raise BadInput("network", "gives one logit", "the logits of two classes or more", "wrap it in class_logits")
-    if labels.numel() and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
-        found = f"classes {int(labels.min())}..{int(labels.max())}"
-        raise BadInput("target.labels", found, f"0..{classes - 1}, as the network predicts {classes} classes")

@@ -2,14 +2,15 @@
 
 An attack that finds nothing looks like a robust network. The signs are those of Athalye et al. (ICML 2018, arXiv
 1802.00420, section 3.1) and Carlini et al. (arXiv 1902.06705, section 3): more radius or more steps must not help the
-network, a radius without limit must break it, noise must not do as well as the gradient, and another network's attacks
-must not do better than its own.
+network, a radius without limit must break it, noise must not do as well as the gradient, and neither another network's
+attacks nor those without gradients must do better than its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 from anyscope.errors import BadInput
 
@@ -24,6 +25,7 @@ def check_attack(
     scores_by_steps: Mapping[int, float] | None = None,
     transfer_by_epsilon: Mapping[float, float] | None = None,
     *,
+    black_box_by_epsilon: Mapping[float, float] | None = None,
     tolerance: float = 0.02,
     large_epsilon: float = LARGE_EPSILON,
     broken: float = 0.1,
@@ -36,6 +38,7 @@ def check_attack(
         control_by_epsilon: Score under noise of the same size, by radius.
         scores_by_steps: Score under attack at one radius by number of steps.
         transfer_by_epsilon: Score under attacks that were made for another network, by radius.
+        black_box_by_epsilon: Score under attacks that use no gradient, by radius.
         tolerance: Differences up to this are taken for chance.
         large_epsilon: The radius from which on an attack should leave next to nothing; another one for ``l2``.
         broken: A score of this part of ``clean`` or less is next to nothing.
@@ -48,7 +51,8 @@ def check_attack(
     >>> check_attack({0.13: 0.5}, 0.9, {0.13: 0.7})[0].partition(":")[0]
     'At epsilon 0.13 (33.1/255) the attack still leaves a score of 0.50 of 0.90'
     """
-    tables = (scores_by_epsilon, control_by_epsilon, scores_by_steps or {}, transfer_by_epsilon or {})
+    tables: tuple[Mapping[Any, float], ...] = (scores_by_epsilon, control_by_epsilon, scores_by_steps or {})
+    tables += (transfer_by_epsilon or {}, black_box_by_epsilon or {})
     values = [clean, *(value for table in tables for value in table.values())]
     if not scores_by_epsilon or not all(0 <= value <= 1 for value in values):
         raise BadInput("scores of an attack", f"{values}", "scores in 0..1, at least one under attack")
@@ -85,6 +89,12 @@ def check_attack(
             warnings.append(
                 f"At epsilon {_radius(epsilon)} attacks made for another network leave {foreign:.2f}, its own "
                 f"{score:.2f}: the own attack should be the stronger one, so its gradient may be masked."
+            )
+        blind = (black_box_by_epsilon or {}).get(epsilon)
+        if blind is not None and blind < score - tolerance:
+            warnings.append(
+                f"At epsilon {_radius(epsilon)} an attack without gradients leaves {blind:.2f}, the one by gradient "
+                f"{score:.2f}: it should be the other way round, so the gradient is masked."
             )
     return tuple(warnings)
 

@@ -42,8 +42,12 @@ def stress(
     suite: Annotated[
         str, typer.Option(help="quick, fluorescence, electron, digital, full, none; corruptions; NAME@SEVERITY.")
     ] = "quick",
-    attacks: Annotated[str, typer.Option(help="all, or names such as fgsm,pgd,pgd-l2.")] = "",
-    epsilons: Annotated[str, typer.Option(help="Sizes of attacks in grey levels of 255.")] = "1,2,4,8,16,32",
+    attacks: Annotated[
+        str, typer.Option(help="strong, all, or names such as fgsm,pgd-l2,apgd:300,sea,square,universal,transfer.")
+    ] = "",
+    epsilons: Annotated[
+        str, typer.Option(help="Sizes of attacks in grey levels of 255; without it 1,2,4,8,16,32, or 2,8 with strong.")
+    ] = "",
     attack_steps: Annotated[int | None, typer.Option(min=1, help="Steps of iterated attacks.")] = None,
     shift: Annotated[
         list[Path] | None, typer.Option("--shift", help="Another dataset, scored as it is. Repeatable.")
@@ -76,7 +80,7 @@ def stress(
 
     names = [name.strip() for name in attacks.split(",") if name.strip()]
     chosen: dict[str, Any] = {
-        "suite": suite, "attacks": names, "epsilons": parse_numbers(epsilons, "--epsilons"),
+        "suite": suite, "attacks": names, "epsilons": parse_numbers(epsilons, "--epsilons") if epsilons else None,
         "attack_steps": attack_steps, "shifts": shift or [], "split": part_of(split), "images": images, "crop_px": crop,
         "planes": planes, "baseline": baseline, "seed": seed, "batch": batch, "device": device,
         "read": read_options(axes, voxel_size, channel), "trust": trust,

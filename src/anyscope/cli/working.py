@@ -120,6 +120,9 @@ def train(
     task: Annotated[Task, typer.Option(help="Masks and classes, or objects.")] = Task.semantic,
     profile: Annotated[str, typer.Option(help="fast, standard or best.")] = "fast",
     init: Annotated[Path | None, typer.Option(help="A run, or a file of weights, to start from.")] = None,
+    robust: Annotated[
+        str | None, typer.Option(help="Robust training: corruptions, noise, adversarial or fast-adversarial.")
+    ] = None,
     changes: Set = None,
     device: Device = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="Runs of a grid at the same time.")] = 1,
@@ -143,6 +146,7 @@ def train(
     from anyscope.workflows.train import train as run_train
 
     given: dict[str, Any] = {"task": task.value, **parse_overrides(changes or [])}
+    given |= {} if robust is None else {"robust": robust}
     names = split_models(model)
     given |= {"model": names[0].partition(":")[0]} if names else {}
     given |= {} if value_range is None else {"intensity": value_range}

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from anyscope.assay.conditions import CONTROL, Condition
+from anyscope.assay.masking import AttackDoubt, attack_doubts, masked_models
 from anyscope.assay.plan import BASELINE
 from anyscope.assay.scores import UNDERTRAINED, AssayScores
-from anyscope.attacks import check_attack
 from anyscope.reports.blocks import Alarm
 from anyscope.reports.numbers import score
 from anyscope.running.ledger import Cell
 
 FEW_IMAGES = 10
 _SHOWN = 3
-
-
-class AttackDoubt(NamedTuple):
-    """A sign that an attack failed on a model."""
-
-    model: str
-    attack: str
-    warning: str
 
 
 def assay_alarms(scores: AssayScores, failures: Sequence[Cell]) -> tuple[Alarm, ...]:
@@ -39,6 +29,7 @@ def assay_alarms(scores: AssayScores, failures: Sequence[Cell]) -> tuple[Alarm, 
         *_failures(failures),
         *_empty(scores),
         *_not_ranked(scores),
+        *_masking(scores),
         *_attacks(attack_doubts(scores)),
         *_few(scores),
     )
@@ -108,25 +99,16 @@ def _not_ranked(scores: AssayScores) -> list[Alarm]:
     return alarms
 
 
-def attack_doubts(scores: AssayScores) -> tuple[AttackDoubt, ...]:
-    """What :func:`anyscope.attacks.check_attack` says of every attack on every model, noise of the same size beside."""
-    doubts = []
-    for series in scores.names("attack"):
-        group = scores.series[series]
-        control = [Condition("attack", CONTROL, condition.level, condition.norm) for condition in group]
-        for m, model in enumerate(scores.models):
-            found = _by_epsilon(scores, m, group)
-            if not found or not np.isfinite(scores.clean[m]):
-                continue
-            warnings = check_attack(found, float(scores.clean[m]), _by_epsilon(scores, m, control))
-            doubts += [AttackDoubt(model, series, warning) for warning in warnings]
-    return tuple(doubts)
-
-
-def _by_epsilon(scores: AssayScores, model: int, group: Sequence[Condition]) -> dict[float, float]:
-    """Scores by radius in units of the image; what was not measured is left out."""
-    values = {c.level / 255: float(scores.of(c)[model]) for c in group if c in scores.conditions}
-    return {radius: value for radius, value in values.items() if np.isfinite(value)}
+def _masking(scores: AssayScores) -> list[Alarm]:
+    """One alarm for every model whose gradient hides what matters."""
+    return [
+        Alarm(
+            f"gradient masking of {model}",
+            f"Attacks that know less of {model} do better than those by its gradient, so that its scores under the "
+            f"latter are no robustness. {' '.join(warnings[:_SHOWN])}",
+        )
+        for model, warnings in masked_models(scores).items()
+    ]
 
 
 def _attacks(doubts: Sequence[AttackDoubt]) -> list[Alarm]:

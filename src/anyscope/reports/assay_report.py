@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anyscope.assay.findings import Findings
+from anyscope.assay.gains import Gain
+from anyscope.assay.masking import attack_doubts
 from anyscope.assay.scores import AssayScores
 from anyscope.assay.statistics import RankCorrelation, interval
 from anyscope.assay.tally import NAMES
-from anyscope.reports.assay_alarms import assay_alarms, attack_doubts
+from anyscope.reports.assay_alarms import assay_alarms
 from anyscope.reports.assay_figures import (
     attack_curves,
     model_styles,
@@ -22,6 +24,7 @@ from anyscope.reports.assay_figures import (
     share_bars,
 )
 from anyscope.reports.assay_tables import (
+    ATTACK_FAMILIES,
     attack_table,
     definitions,
     heat_maps,
@@ -29,6 +32,7 @@ from anyscope.reports.assay_tables import (
     ranking_table,
     series_table,
 )
+from anyscope.reports.attack_tables import gain_table, strong_blocks
 from anyscope.reports.blocks import (
     Alarm,
     Block,
@@ -84,6 +88,8 @@ class AssayReport:
         failures: Cells that failed.
         pictures: Pictures of the degradation.
         attack_steps: Steps of iterated attacks, None for the default of each.
+        learned: Records of universal perturbations; see :func:`anyscope.reports.attack_tables.universal_table`.
+        gains: What robust training gained, where runs can be compared.
         settings: The settings of the assay, nested as in its settings.yaml.
         environment: Versions, device and the like.
         notes: Alarms, or plain sentences shown as notes.
@@ -97,6 +103,8 @@ class AssayReport:
     failures: Sequence[Cell] = ()
     pictures: AssayPictures = AssayPictures()
     attack_steps: int | None = None
+    learned: Sequence[Mapping[str, object]] = ()
+    gains: Sequence[Gain] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[Alarm | str] = ()
@@ -113,6 +121,7 @@ def assay_page(report: AssayReport) -> Page:
     alarms = (*assay_alarms(report.scores, report.failures), *alarms_of(report.notes))
     sections = [
         _ranking(report),
+        *_gains(report),
         _maps(report),
         *_curves(report.scores),
         *_pictures(report.pictures),
@@ -172,6 +181,16 @@ def _ranking(report: AssayReport) -> Section:
     return Section("Ranking", tuple(blocks), lead)
 
 
+def _gains(report: AssayReport) -> list[Section]:
+    if not report.gains:
+        return []
+    lead = (
+        "Runs of the same network, trained for as many steps on the same data with and without robust training. "
+        "Adversarial training costs more passes in each step. Held-out kinds of corruption were never drawn."
+    )
+    return [Section("What robust training gained", (gain_table(report.gains),), lead)]
+
+
 def _maps(report: AssayReport) -> Section:
     blocks: list[Block] = [block for _, scores in _measures(report) for block in heat_maps(scores)]
     tables = [series_table(scores) for _, scores in _measures(report) if scores.series]
@@ -224,6 +243,7 @@ def _attacks(report: AssayReport) -> list[Section]:
             "perturbation is amplified around mid grey; the factor stands beneath it."
         )
         blocks.append(Strips("", report.pictures.attacks, _OUTLINES))
+    blocks += strong_blocks(report.scores, report.learned)
     if doubts:
         caption = "Signs that an attack found less than there is"
         rows = tuple(tuple(doubt) for doubt in doubts)
@@ -276,7 +296,7 @@ def _making(report: AssayReport) -> Section:
         blocks.append(Facts.of("Settings", report.settings))
     if report.scores.names("corruption"):
         blocks.append(level_table(report.scores))
-    if report.scores.names("attack"):
+    if report.scores.names(*ATTACK_FAMILIES):
         blocks.append(attack_table(report.scores, report.attack_steps))
     blocks.append(definitions(report.scores))
     if report.environment:

@@ -8,12 +8,13 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from anyscope.assay.conditions import Condition
+from anyscope.assay.conditions import TRANSFER, UNIVERSAL, WORST, Condition
 from anyscope.assay.degrade import attack_of
 from anyscope.assay.scores import UNDERTRAINED, AssayScores
 from anyscope.assay.statistics import interval
 from anyscope.assay.tally import NAMES
 from anyscope.attacks import ATTACKS
+from anyscope.attacks.universal import Universal
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.reports.assay_figures import ranking_order
 from anyscope.reports.blocks import Cell, DataTable, Facts, HeatMap
@@ -22,6 +23,10 @@ from anyscope.reports.shading import shade
 
 _WIDEST_MAP = 20
 """Columns of one heat map: as many as stand side by side on paper."""
+
+ATTACK_FAMILIES = ("attack", "black-box", TRANSFER, UNIVERSAL, "ensemble", "control")
+"""Attacks by what they know of a network, in the order of tables."""
+_WORST = "of every image the worst attack of the size, chosen for the lowest pooled score"
 
 Numbers = NDArray[np.float64]
 
@@ -91,7 +96,7 @@ def heat_maps(scores: AssayScores) -> tuple[HeatMap, ...]:
     order = ranking_order(scores)
     columns = [(group[0].family, name, scores.mean_over([name])) for name, group in scores.series.items()]
     families = list(dict.fromkeys(family for family, _, _ in columns))
-    families.sort(key=lambda family: ["attack", "control"].index(family) if family in ("attack", "control") else -1)
+    families.sort(key=lambda family: ATTACK_FAMILIES.index(family) if family in ATTACK_FAMILIES else -1)
     columns.sort(key=lambda column: families.index(column[0]))
     columns += [("other data", name, one.pooled()[:, 0]) for name, one in scores.shifts.items()]
     first = [("", "clean", scores.clean)]
@@ -146,17 +151,31 @@ def level_table(scores: AssayScores) -> DataTable:
 def attack_table(scores: AssayScores, steps: int | None) -> DataTable:
     """The attacks that were used and their parameters at each epsilon."""
     rows: list[tuple[str | float | Cell | None, ...]] = []
-    for name in [*scores.names("attack"), *scores.names("control")]:
+    for name in [name for family in ATTACK_FAMILIES for name in scores.names(family)]:
         group = scores.series[name]
-        kind = ATTACKS[group[0].name]
         levels = ", ".join(f"{condition.level:g}" for condition in group)
-        rows.append((name, kind.summary, kind.source, group[0].norm, levels, _parameters(group, steps)))
+        rows.append((name, *_about(group[0]), group[0].norm, levels, _parameters(group, steps)))
     columns = ("Attack", "What it does", "Source", "Norm", "Epsilons, grey levels", "Parameters")
     return DataTable("Attacks and their parameters", columns, tuple(rows), collapsed=True)
 
 
+def _about(condition: Condition) -> tuple[str, str]:
+    """What an attack does, and where it comes from."""
+    if condition.name == WORST:
+        return _WORST, "as SEA, Croce, Singh, Hein, ECCV 2024"
+    if condition.name == TRANSFER:
+        return f"APGD made for {condition.of}, shown to all", "Papernot et al., 2016, arXiv 1605.07277"
+    kind = Universal if condition.name == UNIVERSAL else ATTACKS[condition.name]
+    return kind.summary, kind.source
+
+
 def _parameters(group: Sequence[Condition], steps: int | None) -> str:
     """Parameters other than size and norm; a range where they change with epsilon."""
+    if group[0].name == WORST:
+        return "none"
+    if group[0].name == UNIVERSAL:
+        method = Universal(0.0, steps=group[0].steps or steps)
+        return f"steps {method.resolved_steps}, edge {method.edge_px} pixels"
     attacks = [attack_of(condition, 1, steps) for condition in group]
     parts = []
     for name in (field.name for field in fields(attacks[0])):
@@ -180,7 +199,9 @@ def definitions(scores: AssayScores) -> Facts:
         "epsilon": "largest change of a pixel in grey levels of 255; with l2 the root mean square over the pixels. "
         "Attacked images are rounded to 8 bits before they are scored",
         "mean corrupted": "mean over corruptions of the mean over severities; what models are ranked by",
-        "mean attacked": "mean over attacks, without the random control, of the mean over epsilons",
+        "mean attacked": "mean over the attacks by gradient of the mean over epsilons",
+        "worst": "of every image the worst attack of one size and norm, noise included; another attack is taken for an "
+        "image wherever that lowers the pooled score (greedy, in shuffled passes)",
         "of clean": "the score over the clean one: how much is left",
         "CD": f"sum over severities of 1 - score, over the same of {scores.reference} (Kamann, Rother, CVPR 2020); "
         "below 1 is better; mean CD is its mean over corruptions, as mCE (Hendrycks, Dietterich, ICLR 2019)",

@@ -18,9 +18,11 @@ from anyscope.datasets.folder import LabelledImages
 from anyscope.inference import InferenceSettings
 from anyscope.models import Segmenter
 from anyscope.running.run_folder import RunFolder
+from anyscope.seeding import derive_seed
 from anyscope.training.batches import Batch, epoch_loader, labelled_patches
 from anyscope.training.checkpoint import State, save_weights
 from anyscope.training.course import Stateful, Values
+from anyscope.training.hardening import hardening
 from anyscope.training.network_course import QUIET, NetworkCourse, accelerated
 from anyscope.training.objective import Objective
 from anyscope.training.settings import TrainSettings
@@ -51,6 +53,7 @@ class SupervisedCourse(NetworkCourse):
     ) -> None:
         super().__init__(accelerator, segmenter, dataset, settings)
         self._best_file = best
+        self._hardening = None if settings.robust is None else hardening(settings.robust, settings.robust_arguments)
         self._objective = Objective.of(settings, segmenter.spec.layout)
         self.best = Best()
         self._judged = None if validation is None else Validation.read(validation, segmenter.spec, settings)
@@ -63,8 +66,12 @@ class SupervisedCourse(NetworkCourse):
         """Weights, their average, the optimiser, the schedule and the best epoch."""
         return {**super().parts, "best": self.best}
 
-    def loss(self, model: nn.Module, batch: Batch, number: int) -> torch.Tensor:  # noqa: ARG002  (batches are numbered)
-        """The objective."""
+    def loss(self, model: nn.Module, batch: Batch, number: int) -> torch.Tensor:
+        """The objective, of a batch that robust training has spoiled where there is one."""
+        if self._hardening is not None:
+            place = (number, self.accelerator.process_index)
+            seeds = [derive_seed(self._settings.seed, "robust", *place, i) for i in range(len(batch["images"]))]
+            batch = self._hardening(batch, self._segmenter, seeds)
         return self._objective(model, batch, auxiliary=self._segmenter.is_guided)
 
     def end_epoch(self, epoch: int, means: Values) -> Values:

@@ -159,6 +159,8 @@ class TrainSettings(LearnSettings):
         layer_decay: Factor of the learning rate from each level, or block, of the encoder to the one before it, counted
             from the decoder; 1 for none.
         encoder_rate: Factor of the learning rate of the whole encoder.
+        robust: Robust training by name, see :mod:`anyscope.training.hardening`; None for none.
+        robust_arguments: Its parameters that are not the default.
 
     All others are those of :class:`LearnSettings`.
     """
@@ -178,6 +180,8 @@ class TrainSettings(LearnSettings):
     decoder_first: float = Field(0.3, gt=0, lt=1)
     layer_decay: float = Field(1.0, gt=0, le=1)
     encoder_rate: float = Field(1.0, gt=0, le=100)
+    robust: str | None = None
+    robust_arguments: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from anyscope.assay.conditions import CONTROL
+from anyscope.assay.conditions import TRANSFER, UNIVERSAL, Condition
 from anyscope.attacks import ATTACKS
+from anyscope.attacks.universal import Universal
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.errors import unknown_name
 
@@ -17,7 +18,8 @@ class ConditionDescription:
 
     Args:
         name: Its name.
-        family: ``fluorescence``, ``electron``, ``digital``, ``attack`` or ``control``.
+        family: ``fluorescence``, ``electron``, ``digital``, or that of an attack; see
+            :attr:`anyscope.assay.conditions.Condition.family`.
         summary: What it does, in one line.
         source: Where it comes from.
         parameters: Values by name: at severities 1 to 5 for corruptions, the defaults for attacks.
@@ -46,11 +48,19 @@ def list_conditions(name: str | None = None) -> list[ConditionDescription]:
         for entry, kind in CORRUPTIONS.items()
     ]
     for entry, attack in ATTACKS.items():
+        made = attack(epsilon=8 / 255)
+        # where a parameter follows a rule, the value that is used says more than that it was left open
         defaults = {
-            key: value for key, value in asdict(attack(epsilon=8 / 255)).items() if key not in ("epsilon", "norm")
+            key: getattr(made, f"resolved_{key}", value)
+            for key, value in asdict(made).items()
+            if key not in ("epsilon", "norm")
         }
-        family = "control" if entry == CONTROL else "attack"
+        family = Condition("attack", entry).family
         found.append(ConditionDescription(entry, family, attack.summary, attack.source, defaults))
+    found.append(ConditionDescription(UNIVERSAL, UNIVERSAL, Universal.summary, Universal.source, {"steps": 100}))
+    summary = "images attacked for one network (by apgd), shown to all others: the transfer matrix"
+    source = "Papernot et al., 2016, arXiv 1605.07277"
+    found.append(ConditionDescription(TRANSFER, TRANSFER, summary, source, {"steps": 30}))
     if name is None:
         return found
     chosen = [one for one in found if one.name == name]
@@ -88,10 +98,14 @@ def conditions_page() -> str:
         lines += [f"- {', '.join(names)}: {source}" for source, names in sources.items()]
     lines += ["", "## Attacks", "| name | what it does | parameters at epsilon 8/255 | source |", "|---|---|---|---|"]
     for one in everything:
-        if one.family in ("attack", "control"):
-            given = ", ".join(f"`{key}` {value}" for key, value in one.parameters.items()) or "none"
+        if one.family not in ("fluorescence", "electron", "digital"):
+            given = ", ".join(f"`{key}` {_plain(value)}" for key, value in one.parameters.items()) or "none"
             lines.append(f"| `{one.name}` | {one.summary} | {given} | {one.source} |")
     return "\n".join(lines) + "\n"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else f"{value}"
 
 
 if __name__ == "__main__":

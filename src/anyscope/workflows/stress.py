@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from anyscope.assay.conditions import CLEAN, EPSILONS, Condition, attack_conditions, suites
+from anyscope.assay.conditions import CLEAN, STRONG_IMAGES, UNIVERSAL, Condition, attack_conditions, suites
 from anyscope.assay.estimate import Estimate, estimate
 from anyscope.assay.findings import Findings, find
+from anyscope.assay.gains import robust_gains
 from anyscope.assay.gate import check_gate, read_gate
-from anyscope.assay.plan import BASELINE, MAIN, AssayPlan, DataRef, SubjectRef
+from anyscope.assay.plan import BASELINE, LEARNING, MAIN, AssayPlan, DataRef, SubjectRef
 from anyscope.assay.run import open_ledger, run_assay
 from anyscope.assay.scores import AssayScores
 from anyscope.assay.subjects import NetworkSubject
-from anyscope.assay.tables import write_tables
+from anyscope.assay.tables import write_gains, write_tables
 from anyscope.assay.tally import shift_tallies, tally
 from anyscope.datasets import Dataset, Part, open_dataset
 from anyscope.errors import AnyscopeError, BadInput, GateFailed, Incomplete
@@ -26,6 +27,9 @@ from anyscope.running.progress import duration, say
 from anyscope.running.run_folder import RunFolder
 from anyscope.workflows.report import report
 from anyscope.workflows.subjects import free_name, offers, subjects_of
+
+LEARNING_IMAGES = 16
+"""Most images that universal perturbations are learned on."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def stress(
     *,
     suite: str = "quick",
     attacks: Sequence[str] = (),
-    epsilons: Sequence[float] = EPSILONS,
+    epsilons: Sequence[float] | None = None,
     attack_steps: int | None = None,
     shifts: Sequence[Path | str] = (),
     split: Part | None = None,
@@ -84,12 +88,13 @@ def stress(
             fluorescence then start from the noise-free signal.
         out: The folder to make; a stopped assay continues in it with ``resume``.
         suite: Suites, corruptions and conditions, separated by commas; see :func:`anyscope.assay.conditions.suites`.
-        attacks: Names of attacks, such as ``pgd`` and ``pgd-l2``, or ``all``.
-        epsilons: Sizes of attacks in grey levels of 255.
-        attack_steps: Steps of iterated attacks; None for the default of each.
+        attacks: Names of attacks, such as ``pgd``, ``pgd-l2`` and ``apgd:300``; ``transfer``, ``universal``, ``all``,
+            or ``strong``; see :func:`anyscope.assay.conditions.attack_conditions`.
+        epsilons: Sizes of attacks in grey levels of 255; 1 to 32, or 2 and 8 with ``strong``.
+        attack_steps: Steps of iterated attacks that do not say theirs; None for the default of each.
         shifts: Other dataset folders on which the models are scored as they are: degradation that is observed.
         split: Part of each dataset's split; by default ``test`` where there is one, else everything.
-        images: Most images of each dataset, evenly chosen.
+        images: Most images of each dataset, evenly chosen; None for all, or 16 with ``strong``.
         crop_px: Largest height and width in working pixels; the middle of larger images is used.
         planes: Most planes of a stack; the middle of deeper ones is used.
         baseline: Whether Otsu's threshold is among the models.
@@ -128,6 +133,7 @@ def stress(
         cells = len(list(plan.cells()))
         scores, objects = assay_scores(plan, out, reference)
         write_tables(ledger, out, [one for one in (scores, objects) if one is not None])
+    write_gains(out, robust_gains(plan, scores))
     folder.finish({"cells": cells, "failed": len(failed), "reference": scores.reference})
     result = StressResult(out, report(out), cells, scores, objects, find(scores))
     if failed:
@@ -151,7 +157,7 @@ def plan_assay(
     *,
     suite: str = "quick",
     attacks: Sequence[str] = (),
-    epsilons: Sequence[float] = EPSILONS,
+    epsilons: Sequence[float] | None = None,
     attack_steps: int | None = None,
     shifts: Sequence[Path | str] = (),
     split: Part | None = None,
@@ -166,15 +172,20 @@ def plan_assay(
     trust: bool = False,
 ) -> AssayPlan:
     """What :func:`stress` would do, after looking at models and data. Arguments as there."""
-    conditions = [CLEAN, *suites(suite), *attack_conditions(attacks, epsilons)]
+    if images is None and any(name.split(":")[0] in ("strong", "strong-l2") for name in attacks):
+        images = STRONG_IMAGES
+        say(f"strong attacks: at most {images} images; --images takes more")
     subjects = subjects_of(runs, trust=trust)
+    first = subjects[0].sees if subjects else ""
+    attacked = attack_conditions(attacks, epsilons, attack_steps, [ref.name for ref in subjects if ref.has_gradient])
+    conditions = [CLEAN, *suites(suite), *attacked]
     if not subjects and not baseline:
         raise BadInput("stress", "no models", "at least one run")
     opened = open_dataset(data, read)
     if opened.classes > 2 and baseline:
         say(f"baseline: left out, since the data have {opened.classes} classes")
     elif baseline:
-        subjects.append(SubjectRef(name=BASELINE, path=None))
+        subjects.append(SubjectRef(name=BASELINE, path=None, sees=first))
     main = _data_ref(MAIN, opened, split, images, read)
     others: list[DataRef] = []
     for path in shifts:
@@ -193,7 +204,28 @@ def plan_assay(
         seed=seed,
         batch=batch,
         device=device,
+        learning=_learning(opened, main) if any(one.name == UNIVERSAL for one in conditions) else None,
     )
+
+
+def _learning(dataset: Dataset, scored: DataRef) -> DataRef:
+    """Images of the parts that are not scored, evenly chosen, for universal perturbations.
+
+    Raises:
+        BadInput: There are none.
+    """
+    parts: tuple[Part, ...] = ("train", "val")
+    for part in parts:
+        if scored.part is None or part == scored.part or not dataset.split[part]:
+            continue
+        stems = list(dataset.regions(part))
+        count = min(LEARNING_IMAGES, len(stems))
+        chosen = tuple(stems[number * len(stems) // count] for number in range(count))
+        return scored.model_copy(update={"name": LEARNING, "part": part, "images": chosen})
+    raise BadInput(
+        "--attacks universal", f"all images of {scored.path} are scored", "other images to learn the perturbation on",
+        "score one part of a split: --split test",
+    )  # fmt: skip
 
 
 def dry_run(plan: AssayPlan) -> Estimate:

@@ -62,7 +62,8 @@ def assay_pictures(plan: AssayPlan, scores: AssayScores, stored: Mapping[tuple[s
         for name, group in scores.series.items()
         if group[0].kind == "corruption"
     }
-    attacked = {name: scores.series[name][len(scores.series[name]) // 2] for name in scores.names("attack", "control")}
+    pictured = scores.names("attack", "black-box", "control")
+    attacked = {name: scores.series[name][len(scores.series[name]) // 2] for name in pictured}
     total = sum(map(len, shown.values())) + len(attacked)
     with progress("pictures", total, "pictures") as told:
         easel = _Easel(plan, scores, model, subject, image, shop.data(MAIN).has_objects, stored, told)

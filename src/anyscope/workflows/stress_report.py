@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from anyscope.assay.conditions import CONTROL, Condition, suite
+from anyscope.assay.conditions import CONTROL, SEA_NAMES, WORST, Condition, suite
 from anyscope.assay.findings import find
+from anyscope.assay.gains import robust_gains
+from anyscope.assay.perturbations import learned_records
 from anyscope.assay.plan import AssayPlan
 from anyscope.assay.run import open_ledger
 from anyscope.assay.scores import AssayScores
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.reports.assay_report import AssayPictures, AssayReport, assay_report
+from anyscope.reports.assay_tables import ATTACK_FAMILIES
 from anyscope.running.atomic import write_text
 from anyscope.running.ledger import Cell
 from anyscope.running.run_folder import RunFolder
@@ -52,6 +56,8 @@ def stress_report(folder: Path) -> Path:
             failures=[Cell(cell.key, None, _short(cell.failure, plan)) for cell in cells if cell.failure is not None],
             pictures=_pictures(plan, scores, cells),
             attack_steps=plan.attack_steps,
+            learned=learned_records(folder, plan),
+            gains=robust_gains(plan, scores),
             settings=_settings(plan, scores),
             environment=run.document("environment.json"),
             notes=notes,
@@ -89,9 +95,9 @@ def _settings(plan: AssayPlan, scores: AssayScores) -> dict[str, object]:
         "part": main.part or "all",
         "images": f"{len(main.images)}: {_listed(main.images, _LISTED)}",
         "corruptions": suite_of(plan),
-        "attacks": scores.names("attack"),
+        "attacks": scores.names(*ATTACK_FAMILIES[:-1]),
     }
-    if scores.names("attack"):
+    if scores.names(*ATTACK_FAMILIES):
         facts["steps of attacks"] = plan.attack_steps or "the default of each"
     for other in plan.data[1:]:
         facts[f"other data {other.name}"] = f"{_folder(other.path)}, {len(other.images)} images"
@@ -115,9 +121,11 @@ def commands(plan: AssayPlan, out: str, reference: str) -> tuple[str, ...]:
     runs = [_folder(ref.path) for ref in plan.subjects if ref.path is not None]
     words = ["anyscope", "stress", *runs, "--data", _folder(main.path), "--out", out, "--suite", suite_of(plan)]
     conditions = [Condition.parse(key) for key in plan.conditions]
-    attacks = [condition for condition in conditions if condition.kind == "attack" and condition.name != CONTROL]
+    whole_sea = any(condition.name == "sea" for condition in conditions)
+    automatic = (CONTROL, WORST, *(SEA_NAMES if whole_sea else ()))
+    attacks = [condition for condition in conditions if condition.kind == "attack" and condition.name not in automatic]
     if attacks:
-        words += ["--attacks", ",".join(dict.fromkeys(condition.series for condition in attacks))]
+        words += ["--attacks", ",".join(dict.fromkeys(_asked(condition, plan) for condition in attacks))]
         words += ["--epsilons", ",".join(dict.fromkeys(f"{condition.level:g}" for condition in attacks))]
     if plan.attack_steps is not None:
         words += ["--attack-steps", str(plan.attack_steps)]
@@ -137,6 +145,12 @@ def commands(plan: AssayPlan, out: str, reference: str) -> tuple[str, ...]:
     words += [] if reference == plan.subjects[0].name else ["--reference", reference]
     words += ["--seed", str(plan.seed)]
     return shlex.join(words), shlex.join(["anyscope", "report", out])
+
+
+def _asked(condition: Condition, plan: AssayPlan) -> str:
+    """What ``--attacks`` is given for an attack; steps that ``--attack-steps`` says are left out."""
+    asked = replace(condition, steps=None) if condition.steps == plan.attack_steps else condition
+    return replace(asked, of="").series
 
 
 def suite_of(plan: AssayPlan) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from anyscope.assay.plan import BASELINE, SubjectRef
 from anyscope.external import ForeignNetwork, identity, is_foreign, open_foreign, read_foreign
+from anyscope.models import SegmenterSpec
 from anyscope.models.storage import find_segmenter, read_spec, weights_hash
 
 
@@ -46,9 +48,32 @@ def free_name(base: str, taken: Sequence[str]) -> str:
 
 def _own(run: Path | str, taken: Sequence[str]) -> SubjectRef:
     folder = find_segmenter(run).resolve()
-    read_spec(run)  # refuses what segments nothing
+    spec = read_spec(run)  # refuses what segments nothing
     own = folder.parent if folder.name == "segmenter" else folder
-    return SubjectRef(name=free_name(own.name, taken), path=str(folder), weights=weights_hash(folder))
+    return SubjectRef(
+        name=free_name(own.name, taken), path=str(folder), weights=weights_hash(folder), sees=_sees(spec),
+        **_trained(spec),
+    )  # fmt: skip
+
+
+def _sees(spec: SegmenterSpec) -> str:
+    """What a model is shown, in words."""
+    return f"{spec.intensity}, {spec.pixels}, {spec.channels} channel(s)"
+
+
+def _trained(spec: SegmenterSpec) -> dict[str, Any]:
+    """How a model was trained, for its reference."""
+    found: dict[str, Any] = {}
+    how: dict[str, Any] = dict(spec.provenance)
+    if "steps_per_epoch" in how:
+        arguments = "".join(f", {key} {value}" for key, value in sorted(spec.arguments.items()))
+        budget = f"{how['epochs']} x {how['steps_per_epoch']} steps of {how['batch']}"
+        found["network"] = f"{spec.model}{arguments}, {spec.task}, on {how['dataset']}, {budget}"
+    hardened = how.get("robust")
+    if isinstance(hardened, dict):
+        found["robust"] = f"{hardened['name']} {json.dumps(hardened['parameters'], sort_keys=True)}"
+        found |= {"seen": tuple(hardened["seen"]), "held_out": tuple(hardened["held_out"])}
+    return found
 
 
 def _foreign(run: Path | str, taken: Sequence[str], *, trust: bool) -> SubjectRef:
@@ -60,8 +85,10 @@ def _foreign(run: Path | str, taken: Sequence[str], *, trust: bool) -> SubjectRe
     path = str(place.resolve()) if place.exists() else str(run)
     described, _ = read_foreign(run)
     base = described.name or _plain_name(place)
-    name, trusted = free_name(base, taken), trust or None
-    return SubjectRef(name=name, path=path, weights=identity(run), foreign=offered, trust=trusted)
+    return SubjectRef(
+        name=free_name(base, taken), path=path, weights=identity(run), foreign=offered, trust=trust or None,
+        sees=_sees(model.spec),
+    )  # fmt: skip
 
 
 def _plain_name(place: Path) -> str:

@@ -85,7 +85,7 @@ def conditions_table(conditions: Sequence[ConditionDescription], *, whole: bool)
         return columns(["name", "family", "what it does"], [[c.name, c.family, c.summary] for c in conditions], 3)
     one = conditions[0]
     head = [f"{one.name} ({one.family}): {one.summary}", f"source: {one.source}"]
-    if one.family in ("attack", "control"):
+    if one.family not in ("fluorescence", "electron", "digital"):
         return "\n".join([*head, *(f"{key}: {value}" for key, value in one.parameters.items())])
     rows = [[key, *(f"{value:g}" for value in values)] for key, values in one.parameters.items()]
     stack = ["the planes of a stack are corrupted together"] if one.along_stack else []

@@ -19,6 +19,7 @@ from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.batches import labelled_patches
+from anyscope.training.hardening import HARDENINGS, hardening
 from anyscope.training.loop import Fit, fit
 from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
@@ -95,6 +96,8 @@ def train(
         for line in initialise(segmenter, Path(init)).describe():
             say(line)
     check_tuning(segmenter, settings)
+    if settings.robust is not None:
+        hardening(settings.robust, settings.robust_arguments)
     _check_targets(dataset, settings, spec)
     run = RunFolder.start(out, plain, resume=resume, force=force)
     if run.finished:
@@ -102,6 +105,8 @@ def train(
         return _result(run)
     _describe(dataset, settings, spec, chosen)
     say(f"tune: {describe_tuning(segmenter, settings)}")
+    if settings.robust is not None:
+        say(f"robust: {settings.robust}: {HARDENINGS[settings.robust].summary}")
     needed = training_bytes(segmenter, settings)
     say(f"memory: about {needed / 2**30:.1f} GiB for a training step; the time left is shown from the first steps on")
     inference = InferenceSettings(device=chosen)
@@ -175,11 +180,15 @@ def _protocol(dataset: Dataset, settings: TrainSettings) -> EvaluationProtocol:
 
 def _provenance(dataset: Dataset, settings: TrainSettings, fitted: Fit) -> dict[str, Any]:
     """How it was trained, for the spec: names and numbers, no paths."""
+    hardened = None if settings.robust is None else hardening(settings.robust, settings.robust_arguments)
     return {
         "dataset": dataset.root.resolve().name,
         "training_images": len(dataset.split["train"]),
         "seed": settings.seed,
         "epochs": settings.epochs,
+        "steps_per_epoch": settings.steps_per_epoch,
+        "batch": settings.batch,
+        "robust": None if hardened is None else hardened.record(),
         "best_epoch": fitted.best_epoch,
         "validation_score": fitted.best_score,
     }
