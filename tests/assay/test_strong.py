@@ -150,7 +150,7 @@ def test_more_steps_of_a_universal_perturbation_raise_the_loss(networks, nuclei)
     subject = shop.subject("one")
     method = universal_of(Condition.parse("universal:40@8"), plan)
     state = method.begin(1)
-    images, target = lessons._batch(plan, shop.data(LEARNING), subject, 0, subject.segmenter)
+    images, target = lessons._batch(plan, shop.data(LEARNING), subject, 0)
     for _ in range(40):
         state = method.step(class_logits(subject.segmenter), state, images, target)
         path_losses.append(state.losses[-1])

@@ -140,10 +140,10 @@ class Workshop:
     def _attack(self, condition: Condition, images: list[AssayImage], subject: Subject, learned: str) -> list[Shown]:
         if not isinstance(subject, NetworkSubject):
             raise BadInput(f"attack on {subject.name!r}", "has no gradient", "a network")
+        if not subject.has_gradient and (condition.name not in ATTACKS or ATTACKS[condition.name].uses_gradient):
+            raise BadInput(f"attack on {subject.name!r}", "has no gradient", "a network of torch")
         if condition.name == UNIVERSAL:
             return perturb(condition, images, read_perturbation(Path(learned), subject.name, condition))
-        if ATTACKS[condition.name].uses_gradient and not subject.has_gradient:
-            raise BadInput(f"attack on {subject.name!r}", "has no gradient", "a network of torch")
         return attack(condition, images, subject.segmenter, self.plan.seed, self.plan.attack_steps)
 
 
