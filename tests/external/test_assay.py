@@ -67,7 +67,7 @@ def test_the_same_network_has_the_same_counts_in_every_format(stressed):
     cells = cells_of(out)
     compared = 0
     for (model, condition, image), cell in cells.items():
-        if model in ("model.onnx", "torchscript") and condition != "pgd@8":
+        if model in ("model.onnx", "torchscript") and condition != "pgd:2@8":
             found, ours = (one.result["mask"]["sums"] for one in (cell, cells["ours", condition, image]))
             for name, values in ours.items():  # rounding may move a pixel across the threshold
                 np.testing.assert_allclose(found[name], values, atol=3)
@@ -77,7 +77,7 @@ def test_the_same_network_has_the_same_counts_in_every_format(stressed):
 
 def test_what_has_no_gradient_is_not_attacked_by_gradient(stressed):
     _, out = stressed
-    attacked = {model for model, condition, _ in cells_of(out) if condition == "pgd@8"}
+    attacked = {model for model, condition, _ in cells_of(out) if condition == "pgd:2@8"}
     assert attacked == {"ours", "torchscript"}
     page = (out / "report.html").read_text()
     assert "model.onnx gives no gradients: corruptions and attacks that need no gradient only" in page
