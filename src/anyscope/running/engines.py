@@ -145,19 +145,20 @@ class DaskScheduler:
         return f"Dask scheduler {self.address}"
 
 
-def choose_engine(jobs: int, scheduler: str | None, devices: Sequence[str]) -> Engine:
+def choose_engine(jobs: int, scheduler: str | None, devices: Sequence[str], threads: int | None = None) -> Engine:
     """The engine that ``--jobs`` and ``--scheduler`` ask for.
 
     Args:
         jobs: Processes on this machine.
         scheduler: Address of a Dask scheduler, which stands above ``jobs``.
         devices: Torch devices of this machine that may be used.
+        threads: Threads of each process for torch; the processors divided among them where None.
     """
     if scheduler is not None:
         if jobs > 1:
             raise BadInput("--jobs", "given together with --scheduler", "one of the two")
         return DaskScheduler(scheduler)
-    return LocalProcesses(jobs, tuple(devices)) if jobs > 1 else ThisProcess()
+    return LocalProcesses(jobs, tuple(devices), threads) if jobs > 1 else ThisProcess()
 
 
 _device: str | None = None

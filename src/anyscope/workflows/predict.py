@@ -36,6 +36,7 @@ from anyscope.running.atomic import refuse_existing, remove
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import progress, say
 from anyscope.running.run_folder import RunFolder
+from anyscope.workflows.predict_volume import BlockSettings, Workers, is_volume_output, predict_volume
 from anyscope.workflows.sources import open_images
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def predict(
     device: str = "auto",
     read: ReadOptions | None = None,
     value_range: str | None = None,
+    workers: Workers | None = None,
+    blocks: BlockSettings | None = None,
     resume: bool = False,
     force: bool = False,
 ) -> PredictResult:
@@ -91,10 +94,13 @@ def predict(
         probabilities: Also write the foreground probability, into ``OUT/probabilities`` or beside the one file.
         table: Also write one row for each object, as .csv or .parquet.
         split: Only this part of a dataset's split; the outputs then cover just these regions.
-        inference: Tiles, test-time augmentation and memory; see :class:`anyscope.inference.InferenceSettings`.
+        inference: Tiles, test-time augmentation and memory; see :class:`anyscope.inference.InferenceSettings`. For an
+            OME-Zarr the memory is what each worker may use in all.
         device: ``auto``, ``cpu`` or ``cuda``.
         read: How to read images where the files leave it open.
         value_range: Another intensity convention than the one stored with the segmenter, such as ``fixed:0,4095``.
+        workers: Who does the blocks of an image that is written as OME-Zarr.
+        blocks: How such an image is cut into blocks.
         resume: Leave out what an interrupted run has finished.
         force: Replace outputs that are there.
 
@@ -117,12 +123,22 @@ def predict(
     inference = (inference or InferenceSettings()).model_copy(update={"device": choose_device(device)})
     check_augmentation(segmenter.spec, inference)
     segmenter.to(inference.device).to(memory_format=torch.channels_last)  # as in training
-    regions = _regions(source, split, read or ReadOptions())
-    _describe(segmenter, regions, inference)
     if table is not None and table.suffix not in (".csv", ".parquet"):
         raise BadInput(table, f"suffix {table.suffix!r}", ".csv or .parquet")
     if table is not None and not (force or resume):
         refuse_existing(table)
+    if is_image(source) and is_volume_output(out):
+        _say_segmenter(segmenter, inference)
+        predict_volume(
+            segmenter, Path(run), source, out, inference=inference, read=read or ReadOptions(),
+            probabilities=probabilities, table=table, workers=workers, blocks=blocks, resume=resume, force=force,
+        )  # fmt: skip
+        return PredictResult(out, {stem_of(source): out}, table)
+    if workers is not None and workers.asked:
+        found, expected = "of several images, or not OME-Zarr", "one image and --out NAME.ome.zarr"
+        raise BadInput("--jobs, --scheduler, --cluster, --shard", f"given for an output {found}", expected)
+    regions = _regions(source, split, read or ReadOptions())
+    _describe(segmenter, regions, inference)
     work = _Work(segmenter, inference, probabilities, table is not None)
     if is_image(source) and is_image(out):
         rows = work.one(regions[0], out, force)
@@ -157,10 +173,15 @@ def _regions(source: Path, split: Part | None, read: ReadOptions) -> tuple[Image
     return open_images(source, read)
 
 
-def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:
+def _say_segmenter(segmenter: Segmenter, inference: InferenceSettings) -> None:
     spec = segmenter.spec
     say(f"segmenter: {spec.model}, {spec.task}, heads {', '.join(spec.heads)}, {spec.pixels}, {inference.device}")
     say(f"labels: {decoder_of(spec).describe()}")
+
+
+def _describe(segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:
+    spec = segmenter.spec
+    _say_segmenter(segmenter, inference)
     for region in regions[:3]:
         say(f"image: {region.image.path.name}: {region.image.describe()}")
         for note in region.image.notes:
