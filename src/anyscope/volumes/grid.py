@@ -53,12 +53,12 @@ class Lattice:
         (32, 8, 5)
         """
         first = floor(position * self.scale / self.stride + 1e-9)
-        return 0 if first <= 0 else self._best(range(max(0, first - _TRIED + 1), first + 1)[::-1])
+        return 0 if first <= 0 else min(position, self._best(range(max(0, first - _TRIED + 1), first + 1)[::-1]))
 
     def above(self, position: int) -> int:
         """The next allowed position that is not below ``position``."""
         first = ceil(position * self.scale / self.stride - 1e-9)
-        return self._best(range(first, first + _TRIED))
+        return max(position, self._best(range(first, first + _TRIED)))
 
     def _best(self, candidates: range) -> int:
         """The candidate nearest to a whole pixel, the first of several."""
