@@ -15,6 +15,7 @@ from anyscope.errors import BadInput, EnvironmentFault, Incomplete, Interrupted,
 from anyscope.images import read_labels, write_image
 from anyscope.running.ledger import Ledger
 from anyscope.volumes import blocks as block_module
+from anyscope.volumes.plan import VolumePlan
 from anyscope.volumes.run import workspace_of
 from anyscope.workflows.predict_volume import BlockSettings, Workers
 
@@ -111,7 +112,7 @@ def test_a_full_disk_ends_the_run_and_resume_goes_on(tmp_path, tiny_run, noisy, 
     assert digest(out) == expected
 
 
-def test_an_unreadable_chunk_is_reported_and_the_rest_complete(tmp_path, tiny_run, noisy, expected, monkeypatch):
+def test_an_unreadable_chunk_is_reported_and_the_rest_complete(tmp_path, tiny_run, noisy, monkeypatch, capsys):
     monkeypatch.setattr(block_module, "_PAUSE_S", 0.0)
     source, out = tmp_path / "damaged.ome.zarr", tmp_path / "labels.ome.zarr"
     _chunked(noisy, source)
@@ -120,14 +121,17 @@ def test_an_unreadable_chunk_is_reported_and_the_rest_complete(tmp_path, tiny_ru
     chunk.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Incomplete, match=r"blocks could not be read.*block 4.*--resume") as caught:
         predict(tiny_run, source, out)
+    assert "the range of grey levels is that of the rest" in capsys.readouterr().err
     assert caught.value.exit_code == 3
     labels = read_labels(out)
     assert labels[:6].any()
     assert (workspace_of(out) / "incomplete.json").is_file()
     chunk.write_bytes(whole)
     predict(tiny_run, source, out, resume=True)
-    assert digest(out) == expected
     assert not (workspace_of(out) / "incomplete.json").exists()
+    low, high = VolumePlan.read(workspace_of(out) / "plan.yaml").value_range
+    predict(tiny_run, noisy, tmp_path / "whole.ome.zarr", value_range=f"fixed:{low},{high}")
+    assert digest(out) == digest(tmp_path / "whole.ome.zarr")
 
 
 def _chunked(source: Path, out: Path) -> None:

@@ -127,7 +127,6 @@ def create_pyramid(
             compressors=ZstdCodec(level=3),
             fill_value=0,
             dimension_names=["z", "y", "x"],
-            config={"write_empty_chunks": True},  # a missing shard is then one that was lost
         )
 
 
@@ -172,6 +171,8 @@ def write_shard(path: Path, number: int, level: Level, shard: int, voxels: NDArr
 
     zarr.open_array(store=str(path / str(number)), mode="r+")[level.region(shard).slices] = voxels
     file = (path / str(number) / "c").joinpath(*(str(at) for at in level.place(shard)))
+    if not file.exists():
+        return  # Zarr keeps no shards of zeros
     descriptor = os.open(file, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyscope.errors import BadInput
-from anyscope.images import Image, ReadOptions, open_image
+from anyscope.geometry import Roi
+from anyscope.images import Image, Intensity, ReadOptions, open_image
 from anyscope.inference import InferenceSettings
 from anyscope.models import Segmenter
 from anyscope.running.atomic import refuse_existing, remove
@@ -16,7 +17,7 @@ from anyscope.running.clusters import engine_for
 from anyscope.running.engines import DaskScheduler
 from anyscope.running.progress import duration, say
 from anyscope.volumes.grid import Triple
-from anyscope.volumes.plan import VolumePlan
+from anyscope.volumes.plan import PLAN_FILE, VolumePlan
 from anyscope.volumes.run import (
     Outcome,
     Part,
@@ -126,7 +127,9 @@ def predict_volume(
         if part.of == 1:
             refuse_existing(workspace)
     image = open_image(source, read)
-    plan, sizing = _plan(segmenter, run, source, image, workspace, inference, read, probabilities, blocks)
+    before = workspace / PLAN_FILE
+    known = VolumePlan.read(before).value_range if resume and before.is_file() else None
+    plan, sizing = _plan(segmenter, run, source, image, workspace, inference, read, probabilities, blocks, known)
     cluster = None if workers.cluster is None else Path(workers.cluster)
     devices = _devices(inference.device)
     with engine_for(workers.jobs, workers.scheduler, cluster, devices, workers.threads) as engine:
@@ -188,6 +191,7 @@ def _plan(
     read: ReadOptions,
     probabilities: bool,
     blocks: BlockSettings,
+    value_range: tuple[float, float] | None,
 ) -> tuple[VolumePlan, Sizing]:
     spec = segmenter.spec
     if image.shape[0] != spec.channels:
@@ -205,7 +209,6 @@ def _plan(
         overlap=blocks.overlap,
         core=blocks.core,
     )
-    say("grey levels: looking for the range of the whole volume")
     plan = VolumePlan(
         source=_absolute(source),
         axes=read.axes,
@@ -214,7 +217,7 @@ def _plan(
         voxel=None if voxel is None else (voxel.z, voxel.y, voxel.x),
         run=str(run.resolve()),
         spec=spec.to_document(),
-        value_range=spec.intensity.range_of(image),
+        value_range=value_range or _grey_range(spec.intensity, image),
         grid=sizing.grid,
         inference=inference.model_copy(update={"memory_bytes": sizing.network}),
         probabilities=probabilities,
@@ -223,6 +226,15 @@ def _plan(
         workspace=str(workspace.resolve()),
     )
     return plan, sizing
+
+
+def _grey_range(intensity: Intensity, image: Image) -> tuple[float, float]:
+    """The range of the whole volume, of what can be read of it."""
+    unread: list[Roi] = []
+    found = intensity.range_of(image, unread=unread)
+    for box in unread:
+        say(f"warning: {image.path.name}: {box} cannot be read; the range of grey levels is that of the rest")
+    return found
 
 
 def _absolute(source: Path) -> str:
