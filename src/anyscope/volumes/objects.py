@@ -105,43 +105,36 @@ def measure(
         shape: The volume.
         probability: Foreground probability of the region.
     """
+    import cc3d
+
     found = empty(n + 1)
+    if not n:
+        return ObjectSums(*(values[1:] for values in vars(found).values()))
     _, height, width = shape
+    known = cc3d.statistics(labels, no_slice_conversion=True)
+    counts = known["voxel_counts"].astype(np.int64)
+    present = np.flatnonzero(counts)
+    counts = counts[present]
+    boxes = known["bounding_boxes"].astype(np.int64).reshape(-1, 3, 2)[present]
+    found.voxels[present] = counts
+    found.start[present], found.stop[present] = boxes[..., 0] + start, boxes[..., 1] + 1 + start
+    # Centroids are sums divided by counts: the sums are whole numbers far below 2**53, so this is exact.
+    sums = np.rint(known["centroids"][present] * counts[:, None]).astype(np.int64)
+    found.moments[present] = sums + np.array(start) * counts[:, None]
     ys, xs = (np.arange(length) + first for length, first in zip(labels.shape[1:], start[1:], strict=True))
     place = (ys[:, None] * width + xs[None, :]).ravel()
-    for z, plane in enumerate(labels, start[0]):
+    for z, plane in enumerate(labels):
         flat = plane.ravel()
         inside = np.flatnonzero(flat)
-        if not inside.size:
-            continue
-        ids, at = flat[inside].astype(np.intp), inside
-        present, firsts, counts = _runs(ids)
-        y, x = at // labels.shape[2] + start[1], at % labels.shape[2] + start[2]
-        here = np.minimum(found.first[present], z * height * width + place[at[firsts]])
-        found.first[present] = here
-        found.voxels[present] += counts[present]
-        found.start[present, 0] = np.minimum(found.start[present, 0], z)
-        found.stop[present, 0] = z + 1
-        found.moments[present, 0] += z * counts[present]
-        for axis, values in ((1, y), (2, x)):
-            np.minimum.at(found.start[:, axis], ids, values)
-            np.maximum.at(found.stop[:, axis], ids, values + 1)
-            sums = np.bincount(ids, values, n + 1)  # whole numbers below 2**53: exact
-            found.moments[:, axis] += np.rint(sums).astype(np.int64)
+        ids = flat[inside].astype(np.intp)
+        here = np.full(n + 1, _ABSENT)
+        here[ids[::-1]] = place[inside[::-1]] + (z + start[0]) * height * width  # the last writing stays
+        np.minimum(found.first, here, out=found.first)
         if probability is not None:
-            found.probability[:] += np.bincount(ids, probability[z - start[0]].ravel()[inside], n + 1)
+            found.probability[:] += np.bincount(ids, probability[z].ravel()[inside], n + 1)
     if probability is None:
         found.probability[:] = np.nan
     return ObjectSums(*(values[1:] for values in vars(found).values()))
-
-
-def _runs(ids: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """The ids that occur, where each is first, and the counts of all ids up to the largest."""
-    counts = np.bincount(ids)
-    first = np.empty(len(counts), np.intp)
-    first[ids[::-1]] = np.arange(len(ids))[::-1]  # the last writing stays
-    present = np.flatnonzero(counts)
-    return present, first[present], counts
 
 
 def write_volume_table(path: Path, objects: ObjectSums, shape: tuple[int, int, int], voxel: VoxelSize | None) -> None:
