@@ -152,6 +152,9 @@ def data_synth(
     microscope: Annotated[str, typer.Option(help="A named microscope, such as reference or shifted.")] = "reference",
     count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 20,
     size: Annotated[str, typer.Option(help="Pixels of each image as y,x.")] = "512,512",
+    volume: Annotated[
+        str | None, typer.Option(help="Instead of images one volume of z,y,x voxels as OME-Zarr, of any size.")
+    ] = None,
     seed: Seed = 0,
     changes: Set = None,
     force: Force = False,
@@ -167,9 +170,13 @@ def data_synth(
     if sizes is None or len(sizes) != 2 or any(length != int(length) for length in sizes):
         raise BadInput("--size", repr(size), "two whole numbers as y,x")
     shape = int(sizes[0]), int(sizes[1])
+    whole = None if volume is None else parse_sizes(volume, "--volume")
+    if whole is not None and (len(whole) != 3 or any(length != int(length) for length in whole)):
+        raise BadInput("--volume", repr(volume), "three whole numbers as z,y,x")
     made = synthesise(
         out, specimen=specimen, microscope=microscope, count=count, shape=shape, seed=seed,
         changes=parse_overrides(changes or []), force=force,
+        volume=None if whole is None else (int(whole[0]), int(whole[1]), int(whole[2])),
     )  # fmt: skip
     if as_json:
         print_json({"dataset": made})

@@ -1,0 +1,150 @@
+"""Memory and time of a volume against its size, overhead over bare forwards: ``python -m benchmarks.volumes [MIB ...]``.
+
+For each size: ``data synth --volume`` writes a volume with known objects, the smallest U-Net, trained for seconds on a
+corner of it, predicts objects block by block, and ``evaluate`` scores them, each in processes of its own. The memory
+is the largest sum over the process tree, sampled ten times a second: of PSS, in which pages that processes share count
+once, and of RSS, in which they count in each. Sizes are in MiB of the image; 64 and 128 by default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SETTINGS = {
+    "model": "unet_simple",
+    "arguments.filters": "[2,4]",
+    "patch_px": 64,
+    "batch": 8,
+    "epochs": 4,
+    "steps_per_epoch": 25,
+    "learning_rate": 0.02,
+}
+
+
+@dataclass
+class Peak:
+    """What a command took."""
+
+    seconds: float
+    pss: int
+    rss: int
+    output: str
+
+
+def tree(root: int) -> list[int]:
+    """A process and all that descend from it."""
+    found, waiting = [], [root]
+    while waiting:
+        process = waiting.pop()
+        found.append(process)
+        try:
+            for task in Path(f"/proc/{process}/task").iterdir():
+                waiting += [int(child) for child in (task / "children").read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def memory(process: int) -> tuple[int, int]:
+    """PSS and RSS in bytes."""
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:
+        return 0, 0
+    pss, rss = (re.search(rf"^{name}:\s+(\d+)", text, re.MULTILINE) for name in ("Pss", "Rss"))
+    return (int(pss[1]) * 1024 if pss else 0), (int(rss[1]) * 1024 if rss else 0)
+
+
+def run(*arguments: object) -> Peak:
+    """A command of anyscope, watched."""
+    command = [sys.executable, "-m", "anyscope.cli", *map(str, arguments)]
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, text=True)
+        pss = rss = 0
+        while process.poll() is None:
+            sums = [sum(each) for each in zip(*map(memory, tree(process.pid)), strict=True)]
+            pss, rss = max(pss, sums[0]), max(rss, sums[1])
+            time.sleep(0.1)
+        said.seek(0)
+        output = said.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{output}")
+    return Peak(time.perf_counter() - started, pss, rss, output)
+
+
+def shape_of(mib: int) -> tuple[int, int, int]:
+    """A volume of about so many MiB: slices of 1024 x 1024 and larger, more of them for more."""
+    side = 1024 if mib <= 1024 else 2048
+    side = side if mib >= 64 else 512
+    return max(40, round(mib * 2**20 / side**2)), side, side
+
+
+def report(name: str, peak: Peak, mib: float) -> None:
+    """One line."""
+    print(
+        f"  {name:10s} {peak.seconds:7.1f} s {peak.seconds / mib:6.3f} s/MiB"
+        f"   PSS {peak.pss / 2**20:6.0f} MiB   RSS {peak.rss / 2**20:6.0f} MiB",
+        flush=True,
+    )
+
+
+def train(folder: Path) -> Path:
+    """The network: from a small volume of the same kind."""
+    data, out = folder / "small", folder / "run"
+    run("data", "synth", "--out", data, "--volume", "80,160,160", "--seed", 1)
+    changes = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+    run("train", "--data", data, "--task", "semantic", "--out", out, *changes)
+    return out
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Measure all sizes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mib", nargs="*", type=int, help="sizes in MiB")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--memory", default="1500MiB", help="of each worker")
+    parser.add_argument("--folder", type=Path, help="where volumes are written; removed afterwards")
+    parser.add_argument("--run", type=Path, help="a network that is there already")
+    given = parser.parse_args(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="volumes-", dir=given.folder))
+    try:
+        network = given.run or train(folder)
+        for mib in given.mib or [64, 128]:
+            shape = shape_of(mib)
+            size = shape[0] * shape[1] * shape[2] / 2**20
+            print(f"{size:.0f} MiB: {' x '.join(map(str, shape))}, {given.jobs} jobs of {given.memory}", flush=True)
+            data, out = folder / "volume", folder / "labels.ome.zarr"
+            volume = ",".join(map(str, shape))
+            report("synthesise", run("data", "synth", "--out", data, "--volume", volume, "--force"), size)
+            image, truth = data / "images" / "volume.ome.zarr", data / "labels" / "volume.ome.zarr"
+            options = ["--jobs", given.jobs, "--memory", given.memory, "--device", "cpu", "--force"]
+            done = run("predict", network, image, "--instances", "--link", "volume", "--out", out, *options)
+            report("predict", done, size)
+            print("   ", next(line for line in done.output.splitlines() if line.startswith("plan:")))
+            for line in done.output.splitlines():
+                if re.match(r"(predict|match|write): .* in ", line):
+                    print("   ", line)
+            scored = run("evaluate", out, truth, "--protocol", "instances", "--json")
+            report("evaluate", scored, size)
+            scores = json.loads(scored.output[scored.output.index("{") :])["scores"]
+            print("   ", ", ".join(f"{name} {scores[name]:.4f}" for name in ("accuracy_50", "adapted_rand_error")))
+            shutil.rmtree(data)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    main(sys.argv[1:])
