@@ -1,4 +1,4 @@
-"""Memory and time of a volume against its size, overhead over bare forwards: ``python -m benchmarks.volumes [MIB ...]``.
+"""Memory and time of a volume against its size: ``python -m benchmarks.volumes [MIB ...]``.
 
 For each size: ``data synth --volume`` writes a volume with known objects, the smallest U-Net, trained for seconds on a
 corner of it, predicts objects block by block, and ``evaluate`` scores them, each in processes of its own. The memory

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from tests.inference.networks import Pixelwise
 
 from anyscope.images import write_image
 from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, save_segmenter
 from anyscope.volumes.plan import VolumePlan
+from tests.inference.networks import Pixelwise
 
 
 def digest(folder: Path) -> str:

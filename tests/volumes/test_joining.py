@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 from scipy import ndimage
-from tests.volumes.conftest import noise, pixelwise
 
 from anyscope.geometry import VoxelSize
 from anyscope.images import load_unit, open_image, read_labels, write_image
@@ -19,6 +18,7 @@ from anyscope.volumes.decoding import for_blocks
 from anyscope.volumes.grid import BlockGrid
 from anyscope.volumes.plan import VolumePlan
 from anyscope.volumes.run import Part, join_blocks, predict_blocks, probability_of
+from tests.volumes.conftest import noise, pixelwise
 
 
 def run_blocks(folder, network, image, core, overlap=None, **given):
@@ -89,7 +89,9 @@ def balls(shape=(24, 72, 80), pitch=(12, 18, 20), seed=3):
     rng = np.random.default_rng(seed)
     labels = np.zeros(shape, int)
     z, y, x = np.ogrid[tuple(slice(0, n) for n in shape)]
-    centres = np.stack(np.meshgrid(*(np.arange(p // 2, n, p) for n, p in zip(shape, pitch)), indexing="ij"), -1)
+    centres = np.stack(
+        np.meshgrid(*(np.arange(p // 2, n, p) for n, p in zip(shape, pitch, strict=True)), indexing="ij"), -1
+    )
     for number, centre in enumerate(centres.reshape(-1, 3) + rng.uniform(-1, 1, (centres.size // 3, 3)), 1):
         a, b, c = (p / 2 - rng.uniform(0.4, 1.5) for p in pitch)
         labels[((z - centre[0]) / a) ** 2 + ((y - centre[1]) / b) ** 2 + ((x - centre[2]) / c) ** 2 < 1] = number
@@ -168,10 +170,13 @@ def test_the_table_is_that_of_the_whole_and_merges_can_be_inspected(tmp_path, us
         )
     equivalences = parquet.read_table(tmp_path / "labels.blocks" / "equivalences.parquet")
     matches = parquet.read_table(tmp_path / "labels.blocks" / "matches.parquet")
-    ids = {(b, i): n for b, i, n in zip(*(equivalences[k].to_pylist() for k in ("block", "id_in_block", "id")))}
+    ids = {
+        (b, i): n
+        for b, i, n in zip(*(equivalences[k].to_pylist() for k in ("block", "id_in_block", "id")), strict=True)
+    }
     assert matches.num_rows > 0
     for block, own, other, theirs in zip(
-        *(matches[k].to_pylist() for k in ("block", "id_in_block", "other_block", "id_in_other"))
+        *(matches[k].to_pylist() for k in ("block", "id_in_block", "other_block", "id_in_other")), strict=True
     ):
         assert ids[block, own] == ids[other, theirs]
     sizes = np.bincount(equivalences["id"].to_numpy(), equivalences["voxels"].to_numpy())[1:]

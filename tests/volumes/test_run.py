@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.volumes.conftest import digest
 
 import anyscope
 from anyscope.errors import BadInput, EnvironmentFault, Incomplete, Interrupted, explain_os_errors
@@ -18,6 +17,7 @@ from anyscope.volumes import blocks as block_module
 from anyscope.volumes.plan import VolumePlan
 from anyscope.volumes.run import workspace_of
 from anyscope.workflows.predict_volume import BlockSettings, Workers
+from tests.volumes.conftest import digest
 
 CUT = BlockSettings(core=(6, 48, 48))
 
@@ -80,7 +80,9 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, tiny_run, noisy, expected, 
     with pytest.raises(BadInput, match="other settings"):
         predict(tiny_run, noisy, out, resume=True, blocks=BlockSettings(core=(6, 48, 90)))
     again = []
-    monkeypatch.setattr(block_module._Worker, "do", lambda worker, task: again.append(task.number) or real(worker, task))
+    monkeypatch.setattr(
+        block_module._Worker, "do", lambda worker, task: again.append(task.number) or real(worker, task)
+    )
     predict(tiny_run, noisy, out, resume=True)
     assert digest(out) == expected
     assert set(done).isdisjoint(again)

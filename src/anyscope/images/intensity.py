@@ -83,9 +83,7 @@ class Intensity(BaseModel):
     def __str__(self) -> str:
         return self.kind if self.kind == "dtype" else f"{self.kind}:{self.low:.12g},{self.high:.12g}"
 
-    def range_of(
-        self, image: Image, region: Roi | None = None, unread: list[Roi] | None = None
-    ) -> tuple[float, float]:
+    def range_of(self, image: Image, region: Roi | None = None, unread: list[Roi] | None = None) -> tuple[float, float]:
         """The values that become 0 and 1, over all channels of an image.
 
         Percentiles ignore NaN and infinities. They are exact up to :data:`MAX_VALUES` values; larger images are sampled

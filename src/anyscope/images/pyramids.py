@@ -70,9 +70,7 @@ class Level:
 
     def chunks_of(self, region: Roi) -> list[Roi]:
         """A region that starts with a chunk, cut into its chunks."""
-        starts = product(
-            *(range(a, b, step) for a, b, step in zip(region.start, region.stop, self.chunk, strict=True))
-        )
+        starts = product(*(range(a, b, step) for a, b, step in zip(region.start, region.stop, self.chunk, strict=True)))
         z, y, x = self.chunk
         return [Roi((a, b, c), (a + z, b + y, c + x)).intersect(region) for a, b, c in starts]
 

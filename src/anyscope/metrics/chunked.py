@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from anyscope.geometry import Roi
@@ -17,7 +18,7 @@ Read = Callable[[Roi], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkedLabels:
+class ChunkedLabels(NDArrayOperatorsMixin):
     """Labels (z, y, x) that look like an array to a protocol: what counts pairs of labels reads them in boxes; slices
     are read one at a time; anything else reads them whole, as if they were an array.
 
@@ -61,10 +62,22 @@ class ChunkedLabels:
         """The smallest label."""
         return min(int(self.read(box).min()) for box in self.boxes())
 
-    def __getitem__(self, planes: slice) -> NDArray[Any]:
-        first, last, _ = planes.indices(self.shape[0])
-        return self.read(Roi((first, 0, 0), (last, *self.shape[1:])))
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Slices along each axis, or the number of a plane; everything else as of an array."""
+        parts = index if isinstance(index, tuple) else (index,)
+        if len(parts) > 3 or not all(isinstance(part, slice) and part.step in (None, 1) for part in parts):
+            return np.asarray(self[index : index + 1][0] if isinstance(index, int) else np.asarray(self)[index])
+        every = [*parts, *(slice(None) for _ in range(3 - len(parts)))]
+        first, last = zip(*(part.indices(n)[:2] for part, n in zip(every, self.shape, strict=True)), strict=True)
+        return self.read(Roi(first, tuple(max(a, b) for a, b in zip(first, last, strict=True))))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ARG002
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self[z] for z in range(self.shape[0]))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         whole = self.read(Roi.whole(self.shape))
         return whole if dtype is None else whole.astype(dtype)
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **given: Any) -> Any:
+        arrays = [np.asarray(each) if isinstance(each, ChunkedLabels) else each for each in inputs]
+        return getattr(function, method)(*arrays, **given)

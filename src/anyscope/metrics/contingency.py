@@ -107,8 +107,8 @@ def merge(tables: Iterable[Contingency]) -> Contingency:
 
 
 def contingency(
-    reference: AnyLabels,
-    prediction: AnyLabels,
+    reference: AnyLabels | ChunkedLabels,
+    prediction: AnyLabels | ChunkedLabels,
     ignore: Iterable[int] = (),
     valid: NDArray[np.bool_] | None = None,
     threads: int | None = None,
@@ -133,6 +133,7 @@ def contingency(
     """
     if isinstance(reference, ChunkedLabels) and isinstance(prediction, ChunkedLabels) and valid is None:
         return _box_by_box(reference, prediction, ignore, threads)
+    reference, prediction = np.asarray(reference), np.asarray(prediction)
     arrays = [_unsigned(reference, "reference labels"), _unsigned(prediction, "predicted labels")]
     if valid is not None:
         if np.asarray(valid).dtype != np.bool_:

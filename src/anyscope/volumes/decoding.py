@@ -1,4 +1,4 @@
-"""What of a decoder is done in blocks, how objects of blocks become those of the volume, and what is done with those."""
+"""What of a decoder is done in blocks, and how objects of blocks become those of the volume."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class BlockDecoding:
         words = {
             "nothing": "blocks need no joining",
             "touching": "objects that touch across faces are one",
-            "overlap": f"objects of two blocks are one above an IoU of {LEAST_IOU:g} in the inner half of their overlap",
+            "overlap": f"objects of two blocks are one above an IoU of {LEAST_IOU:g} where both see enough",
         }
         return words[self.joining]
 
@@ -66,14 +66,15 @@ def for_blocks(decoding: Decoding, task: Task) -> BlockDecoding:
     Removing small objects waits until objects are whole, unless something is done after it in the decoder (filling
     holes, growing, or merging small objects into their neighbours).
     """
-    decoder = decoding.decoder
+    decoder: Any = decoding.decoder
     if task == "semantic" or not isinstance(decoder, ObjectParameters):
         return BlockDecoding(decoder, "nothing")
     removes = decoder.small == "remove" and not decoder.fill_holes and decoder.grow == "none"
     changes: dict[str, Any] = {"min_size_px": 0} if removes else {}
     plain = isinstance(decoder, Components) and decoder.interior is None and removes
+    within: Any = replace(decoder, **changes)
     return BlockDecoding(
-        replace(decoder, **changes),
+        within,
         "touching" if plain else "overlap",
         decoder.dimensions,
         decoder.connectivity if isinstance(decoder, Components) else 1,

@@ -65,7 +65,8 @@ class Lattice:
         if self.scale == 1:
             return candidates[0] * self.stride
         exact = [number * self.stride / self.scale for number in candidates]
-        return round(min(exact, key=lambda value: round(abs(value - round(value)), 3)))
+        beside = [round(abs(value - round(value)), 3) for value in exact]
+        return round(exact[beside.index(min(beside))])
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ class Matches(NamedTuple):
     @classmethod
     def joined(cls, parts: list[Matches]) -> Matches:
         """One after the other."""
-        none = cls(*(np.zeros(0, np.int64) for _ in range(5)), np.zeros(0))
-        return cls(*(np.concatenate(columns) for columns in zip(none, *parts, strict=True)))
+        every = [cls(*[np.zeros(0, np.int64)] * 5, iou=np.zeros(0)), *parts]
+        return cls(**{name: np.concatenate([getattr(part, name) for part in every]) for name in cls._fields})
 
 
 def match_block(plan: VolumePlan, number: int) -> Matches:
@@ -54,8 +54,10 @@ def match_block(plan: VolumePlan, number: int) -> Matches:
     for other, step in grid.later_neighbours(number):
         if not (store.has(number) and store.has(other)) or (decoding.dimensions == 2 and step[0]):
             continue
-        compare = _touching if decoding.joining == "touching" else _overlapping
-        first, second, shared, iou = compare(store, grid, decoding, (number, other), step)
+        if decoding.joining == "touching":
+            first, second, shared, iou = _touching(store, grid, decoding, (number, other), step)
+        else:
+            first, second, shared, iou = _overlapping(store, grid, (number, other))
         blocks = (np.full(len(first), block, np.int64) for block in (number, other))
         parts.append(Matches(next(blocks), first, next(blocks), second, shared, iou))
     return Matches.joined(parts)
@@ -88,9 +90,7 @@ def _touching(
     return _counted(*(np.concatenate(side) for side in zip(*found, strict=True)))
 
 
-def _overlapping(
-    store: BlockStore, grid: BlockGrid, decoding: BlockDecoding, blocks: tuple[int, int], step: Triple
-) -> Pairs:
+def _overlapping(store: BlockStore, grid: BlockGrid, blocks: tuple[int, int]) -> Pairs:
     """Objects that share more than :data:`LEAST_IOU` of their union in the inner half of the overlap of two blocks."""
     z, y, x = (-(-length // 2) for length in grid.overlap)
     whole = Roi.whole(grid.shape)

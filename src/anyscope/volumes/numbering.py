@@ -89,7 +89,9 @@ def number_objects(
     return GlobalNumbers(starts, numbers[groups]), ordered
 
 
-def _linked(linker: Linker, store: BlockStore, starts: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def _linked(
+    linker: Linker, store: BlockStore, starts: NDArray[np.int64], groups: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Groups of the objects of slices, once these are linked."""
     numbering = linker.number(_planes(store, GlobalNumbers(starts, groups + 1)))
     linked = np.full(int(groups.max(initial=-1)) + 2, -1, np.int64)
@@ -104,7 +106,9 @@ def _planes(store: BlockStore, numbers: GlobalNumbers) -> Iterator[Labels]:
         yield assemble(store, numbers, Roi((z, 0, 0), (z + 1, height, width)), np.dtype(np.uint32))[0]
 
 
-def assemble(store: BlockStore, numbers: GlobalNumbers | None, region: Roi, dtype: np.dtype[np.unsignedinteger]) -> Labels:
+def assemble(
+    store: BlockStore, numbers: GlobalNumbers | None, region: Roi, dtype: np.dtype[np.unsignedinteger]
+) -> Labels:
     """Labels of a region of the volume (z, y, x), from the cores of the blocks that it meets.
 
     Args:
@@ -119,7 +123,9 @@ def assemble(store: BlockStore, numbers: GlobalNumbers | None, region: Roi, dtyp
         if store.has(number):
             part = store.grid.block(number).core.intersect(region)
             found = store.labels(number, part)
-            labels[part.shift((z, y, x)).slices] = found if numbers is None else numbers.table(number).astype(dtype)[found]
+            labels[part.shift((z, y, x)).slices] = (
+                found if numbers is None else numbers.table(number).astype(dtype)[found]
+            )
     return labels
 
 

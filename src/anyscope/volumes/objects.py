@@ -55,9 +55,8 @@ class ObjectSums:
     @classmethod
     def joined(cls, parts: list[ObjectSums]) -> ObjectSums:
         """One after the other."""
-        none = cls(*(np.zeros((0, *width), np.int64) for width in ((), (), (3,), (3,), (3,))), np.zeros(0))
-        every = [none, *parts]
-        return cls(*(np.concatenate([vars(part)[name] for part in every]) for name in vars(none)))
+        every = [empty(0), *parts]
+        return cls(**{name: np.concatenate([vars(part)[name] for part in every]) for name in vars(every[0])})
 
     def grouped(self, groups: Whole, n: int) -> ObjectSums:
         """The sums of ``n`` groups, of which every object has one; those of group -1 are left out.
@@ -109,7 +108,7 @@ def measure(
 
     found = empty(n + 1)
     if not n:
-        return ObjectSums(*(values[1:] for values in vars(found).values()))
+        return ObjectSums(**{name: values[1:] for name, values in vars(found).items()})
     _, height, width = shape
     known = cc3d.statistics(labels, no_slice_conversion=True)
     counts = known["voxel_counts"].astype(np.int64)
@@ -134,7 +133,7 @@ def measure(
             found.probability[:] += np.bincount(ids, probability[z].ravel()[inside], n + 1)
     if probability is None:
         found.probability[:] = np.nan
-    return ObjectSums(*(values[1:] for values in vars(found).values()))
+    return ObjectSums(**{name: values[1:] for name, values in vars(found).items()})
 
 
 def write_volume_table(path: Path, objects: ObjectSums, shape: tuple[int, int, int], voxel: VoxelSize | None) -> None:

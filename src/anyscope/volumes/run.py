@@ -187,7 +187,9 @@ def refuse_failures(outcome: Outcome, subject: Path) -> None:
     if outcome.failed:
         listed = "; ".join(f"block {number}: {reason}" for number, reason in outcome.failed[:_LISTED])
         more = f"; and {len(outcome.failed) - _LISTED} more" if len(outcome.failed) > _LISTED else ""
-        found = f"{len(outcome.failed)} of {outcome.blocks} blocks could not be read, the others are done: {listed}{more}"
+        found = (
+            f"{len(outcome.failed)} of {outcome.blocks} blocks could not be read, the others are done: {listed}{more}"
+        )
         raise Incomplete(subject, found, remedy="mend the image and try these again with --resume")
 
 
@@ -294,5 +296,3 @@ def _write(plan: VolumePlan, engine: Engine, objects: int, digest: str) -> None:
 
 def _key(task: ShardTask) -> tuple[str, str, str]:
     return task.output, str(task.level), str(task.shard)
-
-

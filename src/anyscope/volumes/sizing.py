@@ -167,10 +167,7 @@ class _Costs:
         channels, heads = self.image.shape[0], self.network.spec.out_channels
         stored = 2 * channels * self.image.dtype.itemsize * read  # the next block is read meanwhile
         return (
-            stored
-            + _FLOAT * channels * read
-            + _FLOAT * heads * depth * plane
-            + self._decoding_bytes(heads) * decoded
+            stored + _FLOAT * channels * read + _FLOAT * heads * depth * plane + self._decoding_bytes(heads) * decoded
         )
 
     def total(self, grid: BlockGrid, needed: int, memory: int) -> tuple[int, int] | None:

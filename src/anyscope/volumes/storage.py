@@ -75,13 +75,13 @@ class BlockStore:
         from zarr.codecs import ZstdCodec
 
         depth = 1 if self.by_slice else _CHUNK[0]
-        chunk = [min(a, b) for a, b in zip((depth, *_CHUNK[1:]), array.shape, strict=True)]
+        chunk = tuple(min(a, b) for a, b in zip((depth, *_CHUNK[1:]), array.shape, strict=True))
         stored = zarr.create_array(
             store=str(path),
             shape=array.shape,
             dtype=array.dtype,
             chunks=chunk,
-            shards=[-(-length // part) * part for length, part in zip(array.shape, chunk, strict=True)],
+            shards=tuple(-(-length // part) * part for length, part in zip(array.shape, chunk, strict=True)),
             compressors=ZstdCodec(level=1),
             fill_value=0,
             zarr_format=3,
@@ -114,9 +114,9 @@ class BlockStore:
 
 def sync(folder: Path) -> None:
     """Flush all files below a folder to the disk."""
-    for root, _, names in os.walk(folder):
-        for name in names:
-            descriptor = os.open(os.path.join(root, name), os.O_RDONLY)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:

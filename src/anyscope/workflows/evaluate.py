@@ -21,7 +21,6 @@ from anyscope.metrics.chunked import ChunkedLabels
 from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_pairs
 from anyscope.workflows.predicted_regions import PredictedRegion
 
-
 PIECEWISE_VOXELS = 1 << 26
 """Larger label images are not read whole, but counted box by box."""
 
@@ -107,7 +106,8 @@ class _Pairs:
             predicted = open_labels(self._predictions[name], self._read)
             if self.dataset is not None and self._regions[name].roi.size > PIECEWISE_VOXELS:
                 region = self._regions[name]
-                yield Pair(name, *_pieces(region, predicted, task), region.voxel_size_nm)
+                pieces = _pieces(region, predicted, task)
+                yield Pair(name, pieces[0], pieces[1], region.voxel_size_nm)
                 continue
             if self.dataset is not None:
                 region = self._regions[name]
@@ -145,7 +145,7 @@ class _Pairs:
         return self.dataset is not None and self.dataset.kind == "classes"
 
 
-def _pieces(region: LabelledRegion, predicted: Image, task: Task) -> Any:
+def _pieces(region: LabelledRegion, predicted: Image, task: Task) -> tuple[Any, Any]:
     """Reference and prediction of a large region, which are read when they are counted."""
     whole, start = predicted.shape == region.labels.shape, region.roi.start
     if not whole and predicted.shape[1:] != region.roi.shape:

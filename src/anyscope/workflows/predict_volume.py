@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from anyscope.errors import BadInput
 from anyscope.geometry import Roi
 from anyscope.images import Image, Intensity, ReadOptions, open_image
-from anyscope.inference import InferenceSettings
+from anyscope.inference import InferenceSettings, decoder_of
 from anyscope.models import Segmenter
 from anyscope.running.atomic import refuse_existing, remove
 from anyscope.running.clusters import engine_for
 from anyscope.running.engines import DaskScheduler
 from anyscope.running.progress import duration, say
+from anyscope.volumes.decoding import for_blocks
 from anyscope.volumes.grid import Triple
 from anyscope.volumes.plan import PLAN_FILE, VolumePlan
 from anyscope.volumes.run import (
@@ -198,11 +199,10 @@ def _plan(
         found, expected = f"{image.shape[0]} channels", f"{spec.channels}, what the network was trained on"
         raise BadInput(source, found, expected, "choose a channel, or grey, with --channel")
     voxel = image.voxel_size_nm
-    draft = VolumePlan.model_construct(spec=spec.to_document(), workspace=str(workspace.resolve()))
     sizing = size_blocks(
         segmenter,
         image,
-        draft.decoding,
+        for_blocks(decoder_of(spec), spec.task),
         inference,
         pixel_size_nm=None if voxel is None else voxel.in_plane,
         memory=inference.memory_bytes,
@@ -280,4 +280,3 @@ def _seconds_per_pixel(segmenter: Segmenter) -> float:
         started = time.perf_counter()
         segmenter(images)
         return (time.perf_counter() - started) / side**2
-
