@@ -50,15 +50,16 @@ def test_dask_workers_give_the_same_bytes_though_one_is_killed(tmp_path, tiny_ru
         out = tmp_path / "labels.ome.zarr"
         killer = threading.Thread(target=kill_one, args=(cluster, workspace_of(out)))
         killer.start()
-        small = BlockSettings(core=(3, 24, 24))  # enough blocks for one to be under way
+        small = BlockSettings(core=(6, 30, 35))  # enough blocks for one to be under way
         predict(tiny_run, noisy, out, workers=Workers(scheduler=cluster.scheduler_address), blocks=small)
         killer.join()
     assert digest(out) == expected
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_scheduler_that_is_not_there_leaves_nothing(tmp_path, tiny_run, noisy):
+def test_a_scheduler_that_is_not_there_leaves_nothing(tmp_path, tiny_run, noisy, monkeypatch):
     pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr("anyscope.running.engines._CONNECT", "1s")
     with pytest.raises(EnvironmentFault, match="cannot be reached"):
         predict(tiny_run, noisy, tmp_path / "a.ome.zarr", workers=Workers(scheduler="tcp://127.0.0.1:1"))
     assert not list(tmp_path.iterdir())

@@ -19,6 +19,8 @@ from anyscope.errors import BadInput, EnvironmentFault
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_CONNECT = "20s"
+"""How long a Dask scheduler is waited for."""
 _ATTEMPTS = 3
 """How often a task is begun before the workers' deaths are blamed on it."""
 
@@ -127,7 +129,7 @@ class DaskScheduler:
                 "--scheduler", "Dask is not installed", remedy="pip install 'anyscope[dask]'"
             ) from None
         try:
-            client = Client(self.address, timeout="20s", set_as_default=False)  # type: ignore[no-untyped-call]
+            client = Client(self.address, timeout=_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError, TimeoutError) as error:
             raise EnvironmentFault(
                 f"--scheduler {self.address}", f"cannot be reached ({error})", "the address of a running scheduler"

@@ -42,7 +42,8 @@ class Matches(NamedTuple):
     @classmethod
     def joined(cls, parts: list[Matches]) -> Matches:
         """One after the other."""
-        every = [cls(*[np.zeros(0, np.int64)] * 5, iou=np.zeros(0)), *parts]
+        none = np.zeros(0, np.int64)
+        every = [cls(none, none, none, none, none, np.zeros(0)), *parts]
         return cls(**{name: np.concatenate([getattr(part, name) for part in every]) for name in cls._fields})
 
 
