@@ -2,7 +2,7 @@
 
 For each size: ``data synth --volume`` writes a volume with known objects, the smallest U-Net, trained for seconds,
 predicts objects block by block, and ``evaluate`` scores them, each in processes of its own. The memory is the largest
-sum over the process tree, sampled ten times a second: of PSS, in which pages that processes share count once, and of
+sum over the process tree, sampled four times a second: of PSS, in which pages that processes share count once, and of
 RSS, in which they count in each. Sizes are in MiB of the image; 64 and 128 by default.
 """
 
@@ -68,7 +68,7 @@ def run(*arguments: object) -> Peak:
         while process.poll() is None:
             sums = [sum(each) for each in zip(*map(memory, tree(process.pid)), strict=True)]
             pss, rss = max(pss, sums[0]), max(rss, sums[1])
-            time.sleep(0.1)
+            time.sleep(0.25)
         said.seek(0)
         output = said.read()
     if process.returncode:
