@@ -69,9 +69,9 @@ def test_a_scheduler_that_is_not_there_leaves_nothing(tmp_path, tiny_run, noisy,
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_driver_and_resume(tmp_path, jobs):
     run = save_tiny(tmp_path / "segmenter", neighbours=1)
-    write_image(tmp_path / "volume.ome.zarr", noise((48, 640, 640))[None])
+    write_image(tmp_path / "volume.ome.zarr", noise((24, 256, 256))[None])
     command = [sys.executable, "-m", "anyscope.cli", "predict", run, tmp_path / "volume.ome.zarr", "--jobs", jobs]
-    command = [*map(str, command), "--memory", "680MiB", "--device", "cpu", "--out"]
+    command = [*map(str, command), "--memory", "652MiB", "--device", "cpu", "--out"]
     whole, killed = tmp_path / "whole.ome.zarr", tmp_path / "killed.ome.zarr"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(whole)], check=True, env=environment)
