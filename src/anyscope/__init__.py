@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.grid import train_grid
     from anyscope.workflows.methods import list_methods
     from anyscope.workflows.predict import predict
+    from anyscope.workflows.predict_volume import merge
     from anyscope.workflows.pretrain import pretrain
     from anyscope.workflows.report import report
     from anyscope.workflows.stress import stress
@@ -49,6 +50,7 @@ _VERBS = {
     "adapt": "adapt",
     "cross": "cross",
     "predict": "predict",
+    "merge": "predict_volume",
     "evaluate": "evaluate",
     "report": "report",
     "export": "export",
@@ -74,6 +76,7 @@ __all__ = [
     "adapt",
     "cross",
     "predict",
+    "merge",
     "evaluate",
     "report",
     "export",

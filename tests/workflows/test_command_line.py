@@ -70,6 +70,7 @@ def test_the_verbs_are_those_of_the_design():
             "adapt",
             "cross",
             "predict",
+            "merge",
             "evaluate",
             "export",
             "report",

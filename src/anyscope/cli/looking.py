@@ -172,6 +172,9 @@ def data_synth(
     microscope: Annotated[str, typer.Option(help="A named microscope, such as reference or shifted.")] = "reference",
     count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 20,
     size: Annotated[str, typer.Option(help="Pixels of each image as y,x.")] = "512,512",
+    volume: Annotated[
+        str | None, typer.Option(help="Instead of images one volume of z,y,x voxels as OME-Zarr, of any size.")
+    ] = None,
     seed: Seed = 0,
     changes: Set = None,
     device: Device = "auto",
@@ -192,11 +195,13 @@ def data_synth(
                 raise BadInput(name, "given without --like", "a labelled dataset that images should be like")
         made = synthesise(
             out, specimen=specimen, microscope=microscope, count=count, shape=shape, seed=seed,
-            changes=parse_overrides(changes or []), force=force,
+            changes=parse_overrides(changes or []), volume=_volume(volume), force=force,
         )  # fmt: skip
     else:
         from anyscope.workflows.synthesis import data_like
 
+        if volume is not None:
+            raise BadInput("--volume", "given together with --like", "one of the two")
         if by not in ("", "learned", "physics"):
             raise BadInput("--by", repr(by), "learned or physics")
         made = data_like(
@@ -215,6 +220,15 @@ def _shape(size: str) -> tuple[int, int]:
     if sizes is None or len(sizes) != 2 or any(length != int(length) for length in sizes):
         raise BadInput("--size", repr(size), "two whole numbers as y,x")
     return int(sizes[0]), int(sizes[1])
+
+
+def _volume(text: str | None) -> tuple[int, int, int] | None:
+    sizes = parse_sizes(text, "--volume")
+    if sizes is None:
+        return None
+    if len(sizes) != 3 or any(length != int(length) for length in sizes):
+        raise BadInput("--volume", repr(text), "three whole numbers as z,y,x")
+    return int(sizes[0]), int(sizes[1]), int(sizes[2])
 
 
 @data_app.command("compare")

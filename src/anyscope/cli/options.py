@@ -49,6 +49,9 @@ Axes = Annotated[str | None, typer.Option("--axes", help="Axes as stored, such a
 Voxel = Annotated[str | None, typer.Option("--voxel-size", help="Voxel size in nm as z,y,x or y,x.")]
 Channel = Annotated[str | None, typer.Option("--channel", help="Channel number from 0, or grey for RGB.")]
 Range = Annotated[str | None, typer.Option("--range", help="dtype, percentiles:LOW,HIGH or fixed:LOW,HIGH.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes on this machine.")]
+Scheduler = Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler.")]
+Cluster = Annotated[Path | None, typer.Option("--cluster", help="YAML file of a batch system, such as SLURM.")]
 Split = Annotated[Part | None, typer.Option("--split", help="Only this part of the dataset's split.")]
 
 

@@ -1,4 +1,4 @@
-"""Verbs that work: demo, pretrain, train, predict, evaluate, export, report."""
+"""Verbs that work: demo, pretrain, train, predict, merge, evaluate, export, report."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import typer
 from anyscope.cli.options import (
     Axes,
     Channel,
+    Cluster,
     Device,
     Force,
+    Jobs,
     Json,
     Out,
     Range,
     Resume,
+    Scheduler,
     Seed,
     Set,
     Split,
@@ -188,10 +191,16 @@ def predict(
     split: Split = None,
     tile: Annotated[int | None, typer.Option(min=16, help="Edge of a tile in working pixels.")] = None,
     tta: Annotated[Turns, typer.Option(help="Test-time augmentation.")] = Turns.none,
-    memory: Annotated[str | None, typer.Option(help="Memory for the network, such as 4GiB.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory for the network, such as 4GiB; for OME-Zarr of each worker in all.")
+    ] = None,
     engine: Annotated[
         str | None, typer.Option(help="torch, onnxruntime or openvino; the fastest where not given.")
     ] = None,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    shard: Annotated[str | None, typer.Option(help="K/N: only this part of the blocks; then 'merge'.")] = None,
     trust: Trust = False,
     device: Device = "auto",
     axes: Axes = None,
@@ -202,21 +211,48 @@ def predict(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Segment an image, a stack, a folder or a dataset."""
+    """Segment an image, a stack, a folder or a dataset.
+
+    An image that goes to --out NAME.ome.zarr is done block by block, in bounded memory, by one process or many.
+    """
     from anyscope.inference import InferenceSettings
     from anyscope.options import parse_memory
     from anyscope.workflows.predict import predict as run_predict
+    from anyscope.workflows.predict_volume import Workers
 
     inference = InferenceSettings(tile=tile, augmentation=tta.value, memory_bytes=parse_memory(memory))
     result = run_predict(
         run, source, out, instances=instances, decoder=decoder, linker=link, probabilities=probabilities, table=table,
         split=part_of(split), inference=inference, engine=engine, device=device, trust=trust,
-        read=read_options(axes, voxel_size, channel), value_range=value_range, resume=resume, force=force,
+        read=read_options(axes, voxel_size, channel), value_range=value_range,
+        workers=Workers(jobs, scheduler, cluster, shard), resume=resume, force=force,
     )  # fmt: skip
     if as_json:
         print_json(asdict(result))
     else:
         print(f"predictions: {result.out}" + (f"\ntable: {result.table}" if result.table else ""))
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="The --out of 'predict --shard'.", show_default=False)],
+    table: Annotated[Path | None, typer.Option(help="One row for each object: .csv or .parquet.")] = None,
+    jobs: Jobs = 1,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    resume: Resume = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Join the shards of a prediction."""
+    from anyscope.workflows.predict_volume import Workers
+    from anyscope.workflows.predict_volume import merge as run_merge
+
+    run_merge(out, table=table, workers=Workers(jobs, scheduler, cluster), resume=resume, force=force)
+    if as_json:
+        print_json({"out": out, "table": table})
+    else:
+        print(f"predictions: {out}" + (f"\ntable: {table}" if table else ""))
 
 
 @app.command()

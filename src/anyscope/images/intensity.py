@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from anyscope.contracts import Unit
-from anyscope.errors import BadInput
+from anyscope.errors import BadInput, EnvironmentFault
 from anyscope.geometry import Roi
 from anyscope.images.image import Image
 
@@ -83,7 +83,7 @@ class Intensity(BaseModel):
     def __str__(self) -> str:
         return self.kind if self.kind == "dtype" else f"{self.kind}:{self.low:.12g},{self.high:.12g}"
 
-    def range_of(self, image: Image, region: Roi | None = None) -> tuple[float, float]:
+    def range_of(self, image: Image, region: Roi | None = None, unread: list[Roi] | None = None) -> tuple[float, float]:
         """The values that become 0 and 1, over all channels of an image.
 
         Percentiles ignore NaN and infinities. They are exact up to :data:`MAX_VALUES` values; larger images are sampled
@@ -92,6 +92,7 @@ class Intensity(BaseModel):
         Args:
             image: The image.
             region: Take the range from this part of it (z, y, x).
+            unread: Boxes that cannot be read are left out and noted here; None to stop at the first.
 
         Raises:
             BadInput: ``dtype`` for floats outside of 0..1, whose range no dtype tells.
@@ -103,7 +104,7 @@ class Intensity(BaseModel):
         if self.kind == "dtype" and image.dtype.kind in "iu":
             limits = np.iinfo(image.dtype)
             return float(limits.min), float(limits.max)
-        return self._range_among(sample(image, region), image)
+        return self._range_among(sample(image, region, unread), image)
 
     def depends_on_values(self, image: Image) -> bool:
         """Whether pixels have to be read to know the range."""
@@ -122,22 +123,32 @@ class Intensity(BaseModel):
         return low, high
 
 
-def sample(image: Image, region: Roi | None = None) -> NDArray[Any]:
+def sample(image: Image, region: Roi | None = None, unread: list[Roi] | None = None) -> NDArray[Any]:
     """Finite values of an image, flat: all of a small one, about :data:`MAX_VALUES` of a large one.
 
-    bool becomes uint8 and floats become float64, so that percentiles can be taken.
+    bool becomes uint8 and floats become float64, so that percentiles can be taken. With ``unread``, boxes that cannot
+    be read are left out and noted there.
     """
     region = region or Roi.whole(image.shape[1:])
-    if image.shape[0] * region.size <= MAX_VALUES:
+    if image.shape[0] * region.size <= MAX_VALUES and unread is None:
         return _finite(image.read(region))
     depth = min(image.planes_at_once, _MAX_PLANES)
     boxes = _boxes(region, depth)
-    step = -(-len(boxes) * depth // _MAX_PLANES)
-    # The middle of each run of boxes, so that the rim of the image does not weigh more than the rest.
-    boxes = boxes[step // 2 :: step]
+    if image.shape[0] * region.size > MAX_VALUES:
+        step = -(-len(boxes) * depth // _MAX_PLANES)
+        # The middle of each run of boxes, so that the rim of the image does not weigh more than the rest.
+        boxes = boxes[step // 2 :: step]
     n_values = image.shape[0] * sum(box.size for box in boxes)
     stride = max(1, math.ceil(math.sqrt(n_values / MAX_VALUES)))
-    return np.concatenate([_finite(image.read(box)[..., ::stride, ::stride]) for box in boxes])
+    parts = []
+    for number, box in enumerate(boxes, 1):
+        try:
+            parts.append(_finite(image.read(box)[..., ::stride, ::stride]))
+        except (BadInput, EnvironmentFault):
+            if unread is None or (number == len(boxes) and not parts):
+                raise
+            unread.append(box)
+    return np.concatenate(parts)
 
 
 def _boxes(region: Roi, depth: int) -> list[Roi]:

@@ -66,6 +66,7 @@ def _predict(
     advance: Advance | None,
     *,
     at_working_pixels: bool = False,
+    planes: tuple[int, int] | None = None,
 ) -> tuple[NDArray[np.float32], MemoryEstimate]:
     """The maps at the image's own pixels or at the working ones, and how they were made."""
     spec = network.spec
@@ -74,16 +75,17 @@ def _predict(
     with predicting(network, settings.device) as device:
         plan = estimate_memory(network, (channels, depth, height, width), settings, pixel_size_nm)
         shape = plan.working_shape if at_working_pixels else (height, width)
-        maps = np.empty((spec.out_channels, depth, *shape), np.float32)
-        for first in range(0, depth, plan.slices_at_once):
-            last = min(depth, first + plan.slices_at_once)
+        begin, end = (0, depth) if planes is None else planes
+        maps = np.empty((spec.out_channels, end - begin, *shape), np.float32)
+        for first in range(begin, end, plan.slices_at_once):
+            last = min(end, first + plan.slices_at_once)
             stack = np.stack([slice_stack(image, z, spec.neighbours) for z in range(first, last)])
             slices = resample(torch.from_numpy(stack).to(device), plan.working_shape)
             try:
                 found = _predict_slices(network, slices, plan.layout, settings)
             except torch.OutOfMemoryError:
                 raise _out_of_memory(plan, device) from None
-            maps[:, first:last] = resample(found, shape).cpu().numpy().swapaxes(0, 1)
+            maps[:, first - begin : last - begin] = resample(found, shape).cpu().numpy().swapaxes(0, 1)
             if advance is not None:
                 advance(last - first)
     return maps, plan
@@ -135,6 +137,18 @@ class Decodable:
         """Labels (z, y, x) at the image's own pixels."""
         return resample_labels(decoder(self.maps), self.shape)
 
+    def crop(self, start: tuple[int, int], shape: tuple[int, int]) -> Decodable:
+        """A part of it: (y, x) at the image's own pixels, all slices.
+
+        Where the maps are at other pixels, they are cut at the nearest ones.
+        """
+        height, width = self.maps["mask"].shape[-2:]
+        rows, columns = (
+            slice(round(first * own / length), max(1, round((first + part) * own / length)))
+            for first, part, length, own in zip(start, shape, self.shape, (height, width), strict=True)
+        )
+        return Decodable({head: values[..., rows, columns] for head, values in self.maps.items()}, shape, self.notes)
+
     @property
     def probability(self) -> NDArray[np.float32]:
         """Foreground probability (z, y, x) at the image's own pixels."""
@@ -147,11 +161,15 @@ def decodable(
     pixel_size_nm: float | None,
     settings: InferenceSettings,
     advance: Advance | None = None,
+    planes: tuple[int, int] | None = None,
 ) -> Decodable:
-    """Predict what a decoder reads. Arguments and errors as for :func:`predict_maps`."""
+    """Predict what a decoder reads. Arguments and errors as for :func:`predict_maps`.
+
+    With ``planes`` only these slices (first, and last exclusive) are predicted; the others are neighbours.
+    """
     spec = network.spec
     directed = any(HEADS[head].directed for head in spec.heads)
-    values, plan = _predict(network, image, pixel_size_nm, settings, advance, at_working_pixels=directed)
+    values, plan = _predict(network, image, pixel_size_nm, settings, advance, at_working_pixels=directed, planes=planes)
     return Decodable(split_maps(values, spec.layout), (image.shape[-2], image.shape[-1]), _notes(plan))
 
 

@@ -51,22 +51,48 @@ def object_table(
     statistics = cc3d.statistics(numbers, no_slice_conversion=True)
     sizes = statistics["voxel_counts"][1 : n + 1].astype(np.int64)
     boxes = statistics["bounding_boxes"][1 : n + 1].astype(np.int64).reshape(n, 3, 2)
-    first, stop = boxes[..., 0], boxes[..., 1] + 1
     centroids = statistics["centroids"][1 : n + 1].astype(np.float64)
-    axes = [axis for axis in range(3) if axis or labels.shape[0] > 1]
-    touches = ((first == 0) | (stop == labels.shape))[:, axes].any(axis=1)
+    sums = None if probability is None else _sums(numbers, probability, n)
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    return table_of_sums(ids, boxes[..., 0], boxes[..., 1] + 1, sizes, centroids, sums, shape, voxel_size_nm)
+
+
+def table_of_sums(
+    ids: NDArray[np.uint64],
+    first: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    centroids: NDArray[np.float64],
+    probability: NDArray[np.float64] | None,
+    shape: tuple[int, int, int],
+    voxel_size_nm: VoxelSize | None,
+) -> pa.Table:
+    """The table of objects that were measured already; see :func:`object_table`.
+
+    Args:
+        ids: (n,) ids.
+        first: (n, 3) where bounding boxes start.
+        stop: (n, 3) where they end, exclusive.
+        sizes: (n,) pixels.
+        centroids: (n, 3) in pixels.
+        probability: (n,) sum of the probability over the pixels of each.
+        shape: The image (z, y, x).
+        voxel_size_nm: Size of a voxel.
+    """
+    n = len(ids)
+    axes = [axis for axis in range(3) if axis or shape[0] > 1]
+    touches = ((first == 0) | (stop == shape))[:, axes].any(axis=1)
 
     columns: dict[str, pa.Array] = {"id": pa.array(ids, pa.uint64())}
     for name, corner in (("0", first), ("1", stop)):
         columns |= {f"{axis}{name}": pa.array(corner[:, i], pa.int64()) for i, axis in enumerate("zyx")}
     columns["size_px"] = pa.array(sizes, pa.int64())
-    columns |= _extents(sizes, flat=stop[:, 0] - first[:, 0] == 1, slices=labels.shape[0], voxel=voxel_size_nm)
+    columns |= _extents(sizes, flat=stop[:, 0] - first[:, 0] == 1, slices=shape[0], voxel=voxel_size_nm)
     columns |= {f"centroid_{axis}_px": pa.array(centroids[:, i], pa.float64()) for i, axis in enumerate("zyx")}
     steps = (None, None, None) if voxel_size_nm is None else voxel_size_nm
     for i, (axis, step) in enumerate(zip("zyx", steps, strict=True)):
         columns[f"centroid_{axis}_um"] = _known(n, None if step is None else centroids[:, i] * step / _NM_PER_UM)
-    mean = None if probability is None else _sums(numbers, probability, n) / np.maximum(sizes, 1)
-    columns["mean_probability"] = _known(n, mean)
+    columns["mean_probability"] = _known(n, None if probability is None else probability / np.maximum(sizes, 1))
     columns["touches_border"] = pa.array(touches, pa.bool_())
     return pa.table(columns)
 

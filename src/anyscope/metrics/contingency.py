@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
+from anyscope.metrics.chunked import ChunkedLabels
 
 Ids = NDArray[np.uint64]
 Sizes = NDArray[np.int64]
@@ -23,6 +24,8 @@ BLOCK_PIXELS = 1 << 17
 DENSE_CELLS = 1 << 20
 """Largest table (cells of 8 bytes, one table per thread) that is counted densely; larger ones are hashed."""
 MAX_THREADS = 8
+TABLES_AT_ONCE = 32
+"""Tables of boxes that are kept before they are added."""
 SMALL_PIXELS = 1 << 18
 """Up to this size NumPy counts, in milliseconds; the compiled loops take a second to load in every new process."""
 
@@ -104,8 +107,8 @@ def merge(tables: Iterable[Contingency]) -> Contingency:
 
 
 def contingency(
-    reference: AnyLabels,
-    prediction: AnyLabels,
+    reference: AnyLabels | ChunkedLabels,
+    prediction: AnyLabels | ChunkedLabels,
     ignore: Iterable[int] = (),
     valid: NDArray[np.bool_] | None = None,
     threads: int | None = None,
@@ -128,6 +131,9 @@ def contingency(
     >>> table.reference_ids[table.rows].tolist(), table.prediction_ids[table.cols].tolist(), table.counts.tolist()
     ([0, 1, 2], [0, 7, 0], [1, 2, 1])
     """
+    if isinstance(reference, ChunkedLabels) and isinstance(prediction, ChunkedLabels) and valid is None:
+        return _box_by_box(reference, prediction, ignore, threads)
+    reference, prediction = np.asarray(reference), np.asarray(prediction)
     arrays = [_unsigned(reference, "reference labels"), _unsigned(prediction, "predicted labels")]
     if valid is not None:
         if np.asarray(valid).dtype != np.bool_:
@@ -143,6 +149,20 @@ def contingency(
         for array, labels, name in zip(arrays, (reference, prediction), ("reference", "predicted"), strict=False)
     ]
     return _count(arrays, highest, workers).without_reference(ignore)
+
+
+def _box_by_box(
+    reference: ChunkedLabels, prediction: ChunkedLabels, ignore: Iterable[int], threads: int | None
+) -> Contingency:
+    """The same of volumes that are read piece by piece, a few tables in memory at a time."""
+    if reference.shape != prediction.shape:
+        raise BadInput("predicted labels", f"shape {prediction.shape}", f"that of the reference, {reference.shape}")
+    ignored, parts = tuple(ignore), [merge([])]
+    for box in reference.boxes():
+        parts.append(contingency(reference.read(box), prediction.read(box), ignored, threads=threads))
+        if len(parts) > TABLES_AT_ONCE:
+            parts = [merge(parts)]
+    return merge(parts)
 
 
 def _ids(labels: Iterable[int]) -> Ids:

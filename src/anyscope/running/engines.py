@@ -19,6 +19,8 @@ from anyscope.errors import BadInput, EnvironmentFault
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_CONNECT = "20s"
+"""How long a Dask scheduler is waited for."""
 _ATTEMPTS = 3
 """How often a task is begun before the workers' deaths are blamed on it."""
 
@@ -127,7 +129,7 @@ class DaskScheduler:
                 "--scheduler", "Dask is not installed", remedy="pip install 'anyscope[dask]'"
             ) from None
         try:
-            client = Client(self.address, timeout="20s", set_as_default=False)  # type: ignore[no-untyped-call]
+            client = Client(self.address, timeout=_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError, TimeoutError) as error:
             raise EnvironmentFault(
                 f"--scheduler {self.address}", f"cannot be reached ({error})", "the address of a running scheduler"
@@ -145,19 +147,20 @@ class DaskScheduler:
         return f"Dask scheduler {self.address}"
 
 
-def choose_engine(jobs: int, scheduler: str | None, devices: Sequence[str]) -> Engine:
+def choose_engine(jobs: int, scheduler: str | None, devices: Sequence[str], threads: int | None = None) -> Engine:
     """The engine that ``--jobs`` and ``--scheduler`` ask for.
 
     Args:
         jobs: Processes on this machine.
         scheduler: Address of a Dask scheduler, which stands above ``jobs``.
         devices: Torch devices of this machine that may be used.
+        threads: Threads of each process for torch; the processors divided among them where None.
     """
     if scheduler is not None:
         if jobs > 1:
             raise BadInput("--jobs", "given together with --scheduler", "one of the two")
         return DaskScheduler(scheduler)
-    return LocalProcesses(jobs, tuple(devices)) if jobs > 1 else ThisProcess()
+    return LocalProcesses(jobs, tuple(devices), threads) if jobs > 1 else ThisProcess()
 
 
 _device: str | None = None

@@ -50,24 +50,47 @@ def with_engine(
         EnvironmentFault: The engine is not installed.
     """
     record = None if folder is None else folder / _RECORD
-    name = asked
-    if record is not None and record.is_file():
-        name = _recorded(record)
-        if asked not in (None, name):
-            raise BadInput(f"--engine {asked}", f"given where the run began with {name}", name, "leave it out")
+    recorded = _recorded(record) if record is not None and record.is_file() else None
+    name, seconds = choose_engine(segmenter, asked, recorded, regions, inference, worth_s)
+    if record is not None and recorded is None and inference.device == "cpu":
+        write_text(record, json.dumps({"engine": name, "seconds": seconds}) + "\n")
+    return build_engine(segmenter, name)
+
+
+def choose_engine(
+    segmenter: Segmenter,
+    asked: str | None,
+    recorded: str | None,
+    regions: Sequence[ImageRegion],
+    inference: InferenceSettings,
+    worth_s: float = WORTH_S,
+) -> tuple[str, dict[str, float]]:
+    """The name of the engine, and the seconds of a tile by engine where they were measured.
+
+    Args:
+        segmenter: On the device where it works.
+        asked: A name, or None for the fastest.
+        recorded: The one with which the work began, where it goes on.
+        regions: What is to be predicted.
+        inference: How.
+        worth_s: Measure only where torch would take longer.
+
+    Raises:
+        BadInput: Another one than that of the beginning, or a GPU.
+    """
+    if recorded is not None and asked not in (None, recorded):
+        raise BadInput(f"--engine {asked}", f"given where the run began with {recorded}", recorded, "leave it out")
+    name = asked or recorded
     if inference.device != "cpu":
         if name not in (None, "torch"):
             raise BadInput(f"--engine {name}", f"asked for on {inference.device}", "torch, or --device cpu")
-        return segmenter
+        return "torch", {}
     seconds: dict[str, float] = {}
     if name is None:
         name, seconds = _choose(segmenter, regions, inference, worth_s)
-    engine = build_engine(segmenter, name)
     times = ", ".join(f"{other} {time:.3f} s" for other, time in seconds.items())
     say(f"engine: {name}" + (f" ({times} a tile)" if times else ""))
-    if record is not None and not record.is_file():
-        write_text(record, json.dumps({"engine": name, "seconds": seconds}) + "\n")
-    return engine
+    return name, seconds
 
 
 def _choose(

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Task
 from anyscope.datasets import Part, open_dataset
+from anyscope.datasets.folder import LabelledRegion
 from anyscope.errors import BadInput
 from anyscope.geometry import Roi
 from anyscope.images import Image, ReadOptions, list_images, open_labels, stem_of
 from anyscope.metrics import PROTOCOLS, EvaluationProtocol, default_protocol
+from anyscope.metrics.chunked import ChunkedLabels
 from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_pairs
 from anyscope.workflows.predicted_regions import PredictedRegion
+
+PIECEWISE_VOXELS = 1 << 26
+"""Larger label images are not read whole, but counted box by box."""
 
 
 def evaluate(
@@ -75,7 +83,8 @@ class _Pairs:
             self._references = label_files(reference)
             names = list(self._references)
         self._predictions = label_files(prediction)
-        if prediction.is_file() and len(names) == 1:
+        single = prediction.is_file() or prediction.suffix == ".zarr"
+        if single and len(names) == 1:
             self._predictions = {names[0]: prediction}
         missing = sorted(set(names) - set(self._predictions))
         if missing:
@@ -89,13 +98,18 @@ class _Pairs:
         if self.dataset is not None:
             task: Task = "instances" if self.dataset.kind == "instances" else "semantic"
             return default_protocol(task, self.dataset.classes, self.dataset.description.objects)
-        largest = max(int(open_labels(path, self._read).read().max(initial=0)) for path in self._references.values())
+        largest = max(int(self._labels(open_labels(path, self._read)).max()) for path in self._references.values())
         return default_protocol("instances" if largest > 1 else "semantic")
 
     def of(self, task: Task) -> Iterator[Pair]:
         """Pairs, read one at a time."""
         for name in self._names:
             predicted = open_labels(self._predictions[name], self._read)
+            if self.dataset is not None and self._regions[name].roi.size > PIECEWISE_VOXELS:
+                region = self._regions[name]
+                pieces = _pieces(region, predicted, task)
+                yield Pair(name, pieces[0], pieces[1], region.voxel_size_nm)
+                continue
             if self.dataset is not None:
                 region = self._regions[name]
                 reference, valid = region.read_reference(task)
@@ -103,12 +117,25 @@ class _Pairs:
                 size = region.voxel_size_nm
             else:
                 image = open_labels(self._references[name], self._read)
-                reference, labels, size = image.read()[0], predicted.read()[0], image.voxel_size_nm
+                size = image.voxel_size_nm
+                binary = task == "semantic" and not self._classes
+                reference, labels = self._labels(image, binary), self._labels(predicted, binary)
             if reference.shape != labels.shape:
                 raise BadInput(predicted.path, f"shape {labels.shape} (z, y, x)", f"{reference.shape} as its reference")
-            if task == "semantic" and not self._classes:
+            if task == "semantic" and not self._classes and isinstance(labels, np.ndarray):
                 reference, labels = (reference > 0).astype(np.uint8), (labels > 0).astype(np.uint8)
             yield Pair(name, reference, labels, size)
+
+    def _labels(self, image: Image, binary: bool = False) -> Any:
+        """All of a small label image; a large one is read when it is counted, as a mask where ``binary``."""
+        if image.shape[1] * image.shape[2] * image.shape[3] <= PIECEWISE_VOXELS:
+            return image.read()[0]
+
+        def read(box: Roi) -> Labels:
+            labels: Labels = image.read(box)[0]
+            return (labels > 0).astype(np.uint8) if binary else labels
+
+        return ChunkedLabels(image.shape[1:], np.dtype(np.uint8) if binary else image.dtype, read)
 
     def predicted(self) -> list[PredictedRegion]:
         """The regions of the dataset with their predictions."""
@@ -117,6 +144,27 @@ class _Pairs:
     @property
     def _classes(self) -> bool:
         return self.dataset is not None and self.dataset.kind == "classes"
+
+
+def _pieces(region: LabelledRegion, predicted: Image, task: Task) -> tuple[Any, Any]:
+    """Reference and prediction of a large region, which are read when they are counted."""
+    whole, start = predicted.shape == region.labels.shape, region.roi.start
+    if not whole and predicted.shape[1:] != region.roi.shape:
+        raise BadInput(predicted.path, f"shape {predicted.shape[1:]} (z, y, x)", f"{region.roi.shape} as its reference")
+    classes = region.kind == "classes"
+
+    def reference(box: Roi) -> tuple[Labels, NDArray[np.bool_]]:
+        return replace(region, roi=box.shift(start)).read_reference(task)
+
+    def prediction(box: Roi) -> Labels:
+        labels: Labels = predicted.read(box.shift(start) if whole else box)[0]
+        labels = np.where(reference(box)[1], labels, 0) if region.ignore else labels
+        return (labels > 0).astype(np.uint8) if task == "semantic" and not classes else labels
+
+    binary = np.dtype(np.uint8)
+    kinds = (binary, binary) if task == "semantic" and not classes else (region.labels.dtype, predicted.dtype)
+    shape = region.roi.shape
+    return ChunkedLabels(shape, kinds[0], lambda box: reference(box)[0]), ChunkedLabels(shape, kinds[1], prediction)
 
 
 def _cut(predicted: Image, roi: Roi, whole: tuple[int, int, int, int]) -> Labels:

@@ -38,6 +38,7 @@ from anyscope.running.devices import choose_device
 from anyscope.running.progress import progress, say
 from anyscope.running.run_folder import RunFolder
 from anyscope.workflows.engine import with_engine
+from anyscope.workflows.predict_volume import BlockSettings, Workers, is_volume_output, predict_volume
 from anyscope.workflows.predictors import AnyModel, open_model, predict_image, refuse_for_labels, tiled_for
 from anyscope.workflows.sources import open_images
 
@@ -79,6 +80,8 @@ def predict(
     read: ReadOptions | None = None,
     value_range: str | None = None,
     trust: bool = False,
+    workers: Workers | None = None,
+    blocks: BlockSettings | None = None,
     resume: bool = False,
     force: bool = False,
 ) -> PredictResult:
@@ -96,13 +99,16 @@ def predict(
         probabilities: Also write the foreground probability, into ``OUT/probabilities`` or beside the one file.
         table: Also write one row for each object, as .csv or .parquet.
         split: Only this part of a dataset's split; the outputs then cover just these regions.
-        inference: Tiles, test-time augmentation and memory; see :class:`anyscope.inference.InferenceSettings`.
+        inference: Tiles, test-time augmentation and memory; see :class:`anyscope.inference.InferenceSettings`. For an
+            OME-Zarr the memory is what each worker may use in all.
         engine: Who computes on the CPU: ``torch``, ``onnxruntime`` or ``openvino``. None for the fastest of those that
             are installed, by a short measurement where the work is long; it is recorded, and kept by ``resume``.
         device: ``auto``, ``cpu`` or ``cuda``.
         read: How to read images where the files leave it open.
         value_range: Another intensity convention than the one stored with the segmenter, such as ``fixed:0,4095``.
         trust: Whether code that comes with a foreign model may run: TorchScript, Python, commands.
+        workers: Who does the blocks of an image that is written as OME-Zarr.
+        blocks: How such an image is cut into blocks.
         resume: Leave out what an interrupted run has finished.
         force: Replace outputs that are there.
 
@@ -133,12 +139,24 @@ def predict(
         segmenter.to(memory_format=torch.channels_last)  # as in training
     elif engine is not None:
         raise BadInput(f"--engine {engine}", "given for a foreign model", "a run of ours", "it brings its own engine")
-    regions = _regions(source, split, read or ReadOptions())
-    _describe(segmenter, regions, inference)
     if table is not None and table.suffix not in (".csv", ".parquet"):
         raise BadInput(table, f"suffix {table.suffix!r}", ".csv or .parquet")
     if table is not None and not (force or resume):
         refuse_existing(table)
+    if is_image(source) and is_volume_output(out):
+        if not isinstance(segmenter, Segmenter):
+            raise BadInput(out, "block by block with a foreign model", "a run of ours", "write a TIFF instead")
+        _say_model(segmenter, inference)
+        predict_volume(
+            segmenter, Path(run), source, out, inference=inference, engine=engine, read=read or ReadOptions(),
+            probabilities=probabilities, table=table, workers=workers, blocks=blocks, resume=resume, force=force,
+        )  # fmt: skip
+        return PredictResult(out, {stem_of(source): out}, table)
+    if workers is not None and workers.asked:
+        found, expected = "of several images, or not OME-Zarr", "one image and --out NAME.ome.zarr"
+        raise BadInput("--jobs, --scheduler, --cluster, --shard", f"given for an output {found}", expected)
+    regions = _regions(source, split, read or ReadOptions())
+    _describe(segmenter, regions, inference)
     work = _Work(segmenter, inference, probabilities, table is not None)
     if is_image(source) and is_image(out):
         if isinstance(segmenter, Segmenter):
@@ -179,11 +197,16 @@ def _regions(source: Path, split: Part | None, read: ReadOptions) -> tuple[Image
     return open_images(source, read)
 
 
+def _say_model(model: AnyModel, inference: InferenceSettings) -> None:
+    spec = model.spec
+    say(f"segmenter: {spec.model}, {spec.task}, heads {', '.join(spec.heads)}, {spec.pixels}, {inference.device}")
+    if not isinstance(model, LabelsAsLogits):
+        say(f"labels: {decoder_of(spec).describe()}")
+
+
 def _describe(segmenter: AnyModel, regions: Sequence[ImageRegion], inference: InferenceSettings) -> None:
     spec = segmenter.spec
-    say(f"segmenter: {spec.model}, {spec.task}, heads {', '.join(spec.heads)}, {spec.pixels}, {inference.device}")
-    if not isinstance(segmenter, LabelsAsLogits):
-        say(f"labels: {decoder_of(spec).describe()}")
+    _say_model(segmenter, inference)
     for region in regions[:3]:
         say(f"image: {region.image.path.name}: {region.image.describe()}")
         for note in region.image.notes:
