@@ -163,7 +163,7 @@ def test_robust_training_is_not_plain_training(blobs, tmp_path):
         ("adversarial", {"epsilon": 4}, "did you mean 'epsilon_grey'"),
         ("adversarial", {"epsilon_grey": 0}, "above 0"),
         ("adversarial", {"steps": 0}, "1 or more"),
-        ("adversarial", {"steps": "many"}, "a number"),
+        ("adversarial", {"steps": "many"}, "valid integer"),
         ("fast-adversarial", {"steps": 3}, "has more"),
         ("corruptions", {"held_out": ["blurr"]}, "did you mean 'blur'"),
         ("corruptions", {"held_out": ["noise", "blur", "light", "sampling", "artefacts"]}, "at least one"),

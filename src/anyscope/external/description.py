@@ -13,7 +13,7 @@ from anyscope.contracts import HEADS, Offset, Task
 from anyscope.errors import BadInput, Subject
 from anyscope.images import Intensity
 from anyscope.models.spec import DecoderSpec, InputTransform, SegmenterSpec
-from anyscope.running.documents import explain
+from anyscope.running.documents import explain, versioned
 
 FILE = "anyscope-model.yaml"
 VERSION = 1
@@ -233,15 +233,9 @@ def parse_description(document: object, subject: Subject) -> NetworkFile | Funct
     Raises:
         BadInput: It is no mapping, of a newer version, has unknown keys, lacks some, or has wrong values.
     """
-    if not isinstance(document, dict):
-        raise BadInput(subject, f"holds a {type(document).__name__}, not a mapping", "the description of a model")
-    version = document.get("anyscope_model")
-    if isinstance(version, int) and version > VERSION:
-        raise BadInput(
-            subject, f"was made for a newer anyscope: version {version} > {VERSION}", remedy="upgrade anyscope"
-        )
+    plain = versioned(document, "anyscope_model", VERSION, subject, "the description of a model")
     try:
-        return _ANY.validate_python(document)
+        return _ANY.validate_python(plain)
     except ValidationError as error:
         key, problem = explain(error)
         kinds = "onnx, torchscript, openvino, module, bioimage, python or command"

@@ -11,7 +11,7 @@ from anyscope.contracts import HEADS, HeadLayout, Offset, Task
 from anyscope.errors import BadInput, Subject
 from anyscope.images import Intensity
 from anyscope.images.resampling import pixels_in_words
-from anyscope.running.documents import explain
+from anyscope.running.documents import explain, versioned
 
 VERSION = 1
 """Version of the document. It rises when an older anyscope would misread it."""
@@ -188,15 +188,9 @@ class SegmenterSpec(BaseModel):
         Raises:
             BadInput: It is no mapping, of a newer version, has unknown keys, lacks some, or has wrong values.
         """
-        if not isinstance(document, dict):
-            raise BadInput(subject, f"holds {type(document).__name__}, not a mapping", "the spec of a segmenter")
-        version = document.get("version")
-        if isinstance(version, int) and version > VERSION:
-            raise BadInput(
-                subject, f"was made by a newer anyscope: version {version} > {VERSION}", remedy="upgrade anyscope"
-            )
+        plain = versioned(document, "version", VERSION, subject, "the spec of a segmenter")
         try:
-            return cls.model_validate(document)
+            return cls.model_validate(plain)
         except ValidationError as error:
             key, problem = explain(error)
             raise BadInput(subject, f"key {key!r}: {problem}", f"one of {', '.join(cls.model_fields)}") from None

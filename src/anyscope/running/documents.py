@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from anyscope.errors import BadInput, explain_os_errors, unknown_name
+from anyscope.errors import BadInput, Subject, explain_os_errors, unknown_name
 
 Made = TypeVar("Made")
 
@@ -62,6 +62,29 @@ def read_mapping(path: Path, expected: str) -> dict[str, Any]:
         return {}
     if not isinstance(document, dict):
         raise BadInput(path, f"holds a {type(document).__name__}, not a mapping", expected)
+    return document
+
+
+def versioned(document: object, key: str, newest: int, subject: Subject, expected: str) -> dict[str, Any]:
+    """A parsed document that is a mapping, of a version that is known.
+
+    Args:
+        document: What the parser returned.
+        key: Where its version stands.
+        newest: The newest version that is understood.
+        subject: The file, for messages.
+        expected: What it should hold, in words.
+
+    Raises:
+        BadInput: It is no mapping, or of a newer version.
+    """
+    if not isinstance(document, dict):
+        raise BadInput(subject, f"holds a {type(document).__name__}, not a mapping", expected)
+    version = document.get(key)
+    if isinstance(version, int) and version > newest:
+        raise BadInput(
+            subject, f"was made for a newer anyscope: version {version} > {newest}", remedy="upgrade anyscope"
+        )
     return document
 
 

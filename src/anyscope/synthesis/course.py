@@ -6,24 +6,24 @@ ICCV 2017, arXiv 1611.04076) and the residual generator of CycleGAN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from anyscope.adaptation.style.losses import cycle_loss, looks_real, tells_apart
-from anyscope.adaptation.style.schedule import linear_decay, make_adam, set_learning_rate
+from anyscope.adaptation.style.schedule import GanCourse, make_adam
 from anyscope.models.nets.patchgan import DiscriminatorArguments, PatchDiscriminator
 from anyscope.seeding import derive_seed
 from anyscope.synthesis.maps import CHANNELS
 from anyscope.synthesis.settings import PainterSettings
-from anyscope.training.course import Course, Losses, Stateful, Values
+from anyscope.training.course import Losses
 
 Pairs = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
 """Maps [B, 3, H, W] and images [B, 1, H, W], both in -1..1, of the step with a number."""
 
 
-class PainterCourse(Course):
+class PainterCourse(GanCourse):
     """Learns to paint scenes.
 
         G:  LSGAN(D(maps, G(maps)), 1) + lambda_l1 |G(maps) - image|
@@ -46,28 +46,17 @@ class PainterCourse(Course):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive_seed(settings.seed, "painter discriminator"))
             self._discriminator = PatchDiscriminator(CHANNELS + 1, arguments).to(device)
-        self._optimisers = {
-            "generator": make_adam(generator.parameters(), settings.learning_rate),
-            "discriminator": make_adam(self._discriminator.parameters(), settings.learning_rate),
-        }
-
-    @property
-    def parts(self) -> Mapping[str, Stateful]:
-        """Two networks and their optimisers."""
-        networks: dict[str, Stateful] = {"generator": self._generator, "discriminator": self._discriminator}
-        return {**networks, **{f"{name}_optimiser": each for name, each in self._optimisers.items()}}
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Set the learning rate of the epoch: constant in the first half, then down."""
-        decaying = self._settings.epochs // 2
-        factor = linear_decay(epoch, self._settings.epochs - decaying, decaying)
-        for optimiser in self._optimisers.values():
-            set_learning_rate(optimiser, factor * self._settings.learning_rate)
-
-    def end_epoch(self, epoch: int, means: Values) -> Values:
-        """The learning rate, for the record."""
-        del epoch, means
-        return {"learning_rate": float(self._optimisers["generator"].param_groups[0]["lr"])}
+        rate, decaying = settings.learning_rate, settings.epochs // 2
+        super().__init__(
+            {"generator": generator, "discriminator": self._discriminator},
+            {
+                "generator": make_adam(generator.parameters(), rate),
+                "discriminator": make_adam(self._discriminator.parameters(), rate),
+            },
+            rate,
+            settings.epochs - decaying,
+            decaying,
+        )
 
     def step(self, number: int) -> Losses:
         """One step of the discriminator, then one of the generator."""

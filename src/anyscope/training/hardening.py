@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -19,6 +19,7 @@ from anyscope.corruptions import CORRUPTIONS, SEVERITIES
 from anyscope.corruptions.mechanisms import MECHANISMS, mechanism_of
 from anyscope.errors import BadInput, unknown_name
 from anyscope.registry import Registry
+from anyscope.running.documents import build_entry
 from anyscope.seeding import generator, torch_generator
 from anyscope.training.batches import Batch
 
@@ -253,20 +254,7 @@ def hardening(name: str, arguments: dict[str, Any]) -> Hardening:
     Raises:
         BadInput: No such name or parameter, or a value that does not fit.
     """
-    kind = HARDENINGS[name]
-    known = [field.name for field in fields(kind)]
-    for key in arguments:
-        if key not in known:
-            raise unknown_name(f"argument of robust training {name!r}", key, known)
-    plain: dict[str, Any] = {}
-    for key, value in arguments.items():
-        default = kind.__dataclass_fields__[key].default
-        if isinstance(default, tuple):
-            value = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-        elif isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise BadInput(f"robust_arguments.{key}", repr(value), "a number")
-        plain[key] = value
-    return kind(**plain)
+    return build_entry(HARDENINGS[name], arguments, f"robust training {name!r}", "argument")
 
 
 def _target(batch: Batch, segmenter: Segmenter) -> Target:

@@ -11,7 +11,7 @@ import torch
 from anyscope.adaptation.style import schedule
 from anyscope.adaptation.style.buffer import ImageBuffer
 from anyscope.adaptation.style.losses import cycle_loss, looks_real, multilayer_nce, patch_nce, tells_apart
-from anyscope.adaptation.style.schedule import linear_decay, make_adam, set_learning_rate
+from anyscope.adaptation.style.schedule import GanCourse, make_adam
 
 
 def unit(*shape, seed=0):
@@ -67,14 +67,23 @@ def test_cycles_by_hand():
     assert float(cycle_loss(torch.tensor([0.0, 1.0]), torch.tensor([0.5, -1.0]))) == pytest.approx(1.25)
 
 
+class Resting(GanCourse):
+    """One that learns nothing."""
+
+    def step(self, number):
+        return {}
+
+
 def test_decay_is_that_of_a_lambda_schedule():
     assert doctest.testmod(schedule).failed == 0
     parameter = torch.nn.Parameter(torch.zeros(1))
     theirs = make_adam([parameter], 2e-4)
     policy = torch.optim.lr_scheduler.LambdaLR(theirs, lambda epoch: 1.0 - max(0, epoch + 1 - 200) / 201)
     ours = make_adam([parameter], 2e-4)
+    course = Resting({}, {"generator": ours}, 2e-4, 200, 200)
     for epoch in range(400):
-        set_learning_rate(ours, 2e-4 * linear_decay(epoch, 200, 200))
+        course.begin_epoch(epoch)
+        assert course.end_epoch(epoch, {}) == {"learning_rate": ours.param_groups[0]["lr"]}
         assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
         theirs.step()
         policy.step()

@@ -5,18 +5,18 @@ Source: Park et al., ECCV 2020, arXiv 2007.15651.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from anyscope.adaptation.style.losses import TEMPERATURE, looks_real, multilayer_nce, tells_apart
-from anyscope.adaptation.style.schedule import linear_decay, make_adam, set_learning_rate
+from anyscope.adaptation.style.schedule import GanCourse, make_adam
 from anyscope.models.nets.generators import ResnetGenerator
 from anyscope.models.nets.patch_embedding import PatchEmbedding, draw_places
 from anyscope.models.nets.patchgan import DiscriminatorArguments, PatchDiscriminator
 from anyscope.seeding import derive_seed, torch_generator
-from anyscope.training.course import Course, Losses, Stateful, Values
+from anyscope.training.course import Losses
 
 Images = Callable[[int], torch.Tensor]
 """Images [B, C, H, W] in -1..1 of the step with a number, on the device of the networks."""
@@ -49,7 +49,7 @@ class CutSettings:
     decaying_epochs: int = 200
 
 
-class CutCourse(Course):
+class CutCourse(GanCourse):
     """Learns to translate images of the target into the style of the source.
 
         G:  lambda_gan LSGAN(D(G(x)), 1) + lambda_nce (NCE(x, G(x)) + NCE(y, G(y))) / 2
@@ -86,32 +86,17 @@ class CutCourse(Course):
             self._embedding = PatchEmbedding([each.shape[1] for each in features]).to(device)
         self._generator = generator
         rate = settings.learning_rate
-        self._optimisers = {
-            "generator": make_adam(generator.parameters(), rate),
-            "discriminator": make_adam(self._discriminator.parameters(), rate),
-            "embedding": make_adam(self._embedding.parameters(), rate),
-        }
-
-    @property
-    def parts(self) -> Mapping[str, Stateful]:
-        """Three networks and their optimisers."""
-        networks: dict[str, Stateful] = {
-            "generator": self._generator,
-            "discriminator": self._discriminator,
-            "embedding": self._embedding,
-        }
-        return {**networks, **{f"{name}_optimiser": each for name, each in self._optimisers.items()}}
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Set the learning rate of the epoch."""
-        factor = linear_decay(epoch, self._settings.constant_epochs, self._settings.decaying_epochs)
-        for optimiser in self._optimisers.values():
-            set_learning_rate(optimiser, factor * self._settings.learning_rate)
-
-    def end_epoch(self, epoch: int, means: Values) -> Values:
-        """The learning rate, for the record."""
-        del epoch, means
-        return {"learning_rate": float(self._optimisers["generator"].param_groups[0]["lr"])}
+        super().__init__(
+            {"generator": generator, "discriminator": self._discriminator, "embedding": self._embedding},
+            {
+                "generator": make_adam(generator.parameters(), rate),
+                "discriminator": make_adam(self._discriminator.parameters(), rate),
+                "embedding": make_adam(self._embedding.parameters(), rate),
+            },
+            rate,
+            settings.constant_epochs,
+            settings.decaying_epochs,
+        )
 
     def step(self, number: int) -> Losses:
         """One step of the discriminator, then one of the generator and the embedding."""

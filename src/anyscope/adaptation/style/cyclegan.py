@@ -5,7 +5,6 @@ Source: Zhu et al., ICCV 2017, arXiv 1703.10593.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +13,10 @@ from torch import nn
 from anyscope.adaptation.style.buffer import ImageBuffer
 from anyscope.adaptation.style.cut import Images
 from anyscope.adaptation.style.losses import cycle_loss, looks_real, tells_apart
-from anyscope.adaptation.style.schedule import linear_decay, make_adam, set_learning_rate
+from anyscope.adaptation.style.schedule import GanCourse, make_adam
 from anyscope.models.nets.patchgan import DiscriminatorArguments, PatchDiscriminator
 from anyscope.seeding import derive_seed, torch_generator
-from anyscope.training.course import Course, Losses, Stateful, Values
+from anyscope.training.course import Losses
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class CycleSettings:
     decaying_epochs: int = 100
 
 
-class CycleCourse(Course):
+class CycleCourse(GanCourse):
     """Learns to translate images of the target into the style of the source, and back.
 
         G, H:  LSGAN(D_s(G(x)), 1) + LSGAN(D_t(H(y)), 1) + lambda_cycle (|H(G(x)) - x| + |G(H(y)) - y|
@@ -85,28 +84,17 @@ class CycleCourse(Course):
             ).to(device)
         self._buffers = {style: ImageBuffer(settings.buffer) for style in ("source", "target")}
         rate = settings.learning_rate
-        self._optimisers = {
-            "generators": make_adam([*forth.parameters(), *back.parameters()], rate),
-            "discriminators": make_adam(self._judges.parameters(), rate),
-        }
-
-    @property
-    def parts(self) -> Mapping[str, Stateful]:
-        """Four networks, two optimisers, two buffers."""
-        networks: dict[str, Stateful] = {"forth": self._forth, "back": self._back, "discriminators": self._judges}
-        optimisers = {f"{name}_optimiser": each for name, each in self._optimisers.items()}
-        return {**networks, **optimisers, **{f"{style}_buffer": each for style, each in self._buffers.items()}}
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Set the learning rate of the epoch."""
-        factor = linear_decay(epoch, self._settings.constant_epochs, self._settings.decaying_epochs)
-        for optimiser in self._optimisers.values():
-            set_learning_rate(optimiser, factor * self._settings.learning_rate)
-
-    def end_epoch(self, epoch: int, means: Values) -> Values:
-        """The learning rate, for the record."""
-        del epoch, means
-        return {"learning_rate": float(self._optimisers["generators"].param_groups[0]["lr"])}
+        buffers = {f"{style}_buffer": each for style, each in self._buffers.items()}
+        super().__init__(
+            {"forth": forth, "back": back, "discriminators": self._judges, **buffers},
+            {
+                "generators": make_adam([*forth.parameters(), *back.parameters()], rate),
+                "discriminators": make_adam(self._judges.parameters(), rate),
+            },
+            rate,
+            settings.constant_epochs,
+            settings.decaying_epochs,
+        )
 
     def step(self, number: int) -> Losses:
         """One step of both generators, then one of both discriminators."""

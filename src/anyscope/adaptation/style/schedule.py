@@ -1,11 +1,13 @@
-"""Learning rates of GANs: constant, then linearly down to almost nothing."""
+"""What GANs have in common: Adam, and a learning rate that is constant, then falls linearly to almost nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
+
+from anyscope.training.course import Course, Stateful, Values
 
 BETAS = (0.5, 0.999)
 """Decay of Adam's moments, as in CycleGAN and CUT."""
@@ -34,7 +36,40 @@ def linear_decay(epoch: int, constant: int, decaying: int) -> float:
     return 1 - max(0, epoch + 1 - constant) / (decaying + 1)
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Change the learning rate of all parameters."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate
+class GanCourse(Course):
+    """Networks that learn against each other, at one learning rate.
+
+    Args:
+        networks: All that change, by name.
+        optimisers: Their optimisers, by name.
+        learning_rate: Of all optimisers.
+        constant, decaying: Epochs at this rate, and linearly down from it.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, Stateful],
+        optimisers: Mapping[str, torch.optim.Optimizer],
+        learning_rate: float,
+        constant: int,
+        decaying: int,
+    ) -> None:
+        self._networks, self._optimisers = networks, optimisers
+        self._rate, self._constant, self._decaying = learning_rate, constant, decaying
+
+    @property
+    def parts(self) -> Mapping[str, Stateful]:
+        """Networks and optimisers."""
+        return {**self._networks, **{f"{name}_optimiser": each for name, each in self._optimisers.items()}}
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set the learning rate of the epoch."""
+        factor = linear_decay(epoch, self._constant, self._decaying)
+        for optimiser in self._optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = factor * self._rate
+
+    def end_epoch(self, epoch: int, means: Values) -> Values:
+        """The learning rate, for the record."""
+        del epoch, means
+        return {"learning_rate": float(next(iter(self._optimisers.values())).param_groups[0]["lr"])}
