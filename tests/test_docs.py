@@ -15,7 +15,7 @@ from anyscope.adaptation import RULES, STEPS
 from anyscope.attacks import ATTACKS
 from anyscope.corruptions import CORRUPTIONS
 from anyscope.datasets.catalog import CATALOG
-from anyscope.datasets.synthetic import write_synthetic
+from anyscope.datasets.synthetic import synthetic_images, write_synthetic
 from anyscope.external.description import parse_description
 from anyscope.instances import DECODERS
 from anyscope.metrics import PROTOCOLS
@@ -66,7 +66,8 @@ def test_the_code_of_foreign_models_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     settings = MICROSCOPES["reference"].settings("nuclei")
-    write_synthetic(tmp_path / "data", "nuclei", settings, count=2, shape=(64, 72), seed=3)
+    images = synthetic_images("nuclei", settings, count=2, shape=(64, 72), seed=3)
+    write_synthetic(tmp_path / "data", images, settings.image_pixel_size_nm)
     spec = SegmenterSpec(model="unet_simple", arguments={"filters": (4, 8)}, task="semantic")
     save_segmenter(build_segmenter(spec, 0), tmp_path / "run" / "segmenter")
     names = {"run": tmp_path / "run", "data": tmp_path / "data", "images": tmp_path / "data" / "images"}
