@@ -136,7 +136,8 @@ def test_the_public_surface():
     assert anyscope.__all__ == [
         "demo", "doctor", "list_models", "list_conditions", "list_methods",
         "data_list", "data_get", "data_check", "data_synth", "data_strata", "data_like", "data_compare",
-        "pretrain", "train", "train_grid", "stress", "adapt", "cross", "predict", "merge", "evaluate", "report", "export",
+        "pretrain", "train", "train_grid", "stress", "adapt", "cross", "predict", "merge", "evaluate",
+        "report", "export",
     ]  # fmt: skip
     assert all(callable(getattr(anyscope, name)) for name in anyscope.__all__)
     with pytest.raises(AttributeError):
