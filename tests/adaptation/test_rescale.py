@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,9 +26,9 @@ def traits(area: float, foreground_px: int = 600) -> Traits:
 
 @pytest.fixture
 def faked(monkeypatch, trained_work):
-    """Objects have the reference's area at a zoom of 1.6 times the nominal one."""
+    """Objects have the reference's area at a zoom of 1.6 (or ``best``) times the nominal one."""
 
-    def prepare(nominal=1.0, foreground_px=600):
+    def prepare(nominal=1.0, foreground_px=600, best=1.6):
         class FakeExam:
             reference = traits(100.0)
 
@@ -37,7 +38,7 @@ def faked(monkeypatch, trained_work):
 
         def judge(segmenter, number, _exam):
             zoom = segmenter.spec.input.zoom / nominal
-            return Judged(Judgement(number, None, None, traits(100.0 * (zoom / 1.6) ** 2, foreground_px)), ())
+            return Judged(Judgement(number, None, None, traits(100.0 * (zoom / best) ** 2, foreground_px)), ())
 
         monkeypatch.setattr(rescale, "Exam", FakeExam)
         monkeypatch.setattr(rescale, "judge", judge)
@@ -61,9 +62,19 @@ def test_the_scale_is_found_relative_to_the_nominal_one(faked, nominal):
     assert len(found["zooms"]) == len(found["scores"]) == len(found["judgements"])
 
 
-def test_a_margin_keeps_the_nominal_scale_where_little_is_gained(faked):
-    work = Rescale(margin=0.99, octaves_unknown=0.34).run(faked())
-    assert work.segmenter.spec.input.zoom == 1
+@pytest.mark.parametrize(("caution", "zoom"), [(0, 4), (0.05, 2 ** (1 / 3)), (0.2, 1)])
+def test_what_is_far_must_look_much_better(faked, caution, zoom):
+    """Objects look the better the larger they are shown: without caution the end of the range is taken."""
+    work = Rescale(caution=caution).run(faked(best=1000))
+    assert work.segmenter.spec.input.zoom == pytest.approx(zoom)
+    found = findings(work)
+    for factor, look, score in zip(found["zooms"], found["looks"], found["scores"], strict=True):
+        assert score == pytest.approx(look * (1 + caution * np.log2(factor) ** 2))
+
+
+def test_rules_for_which_more_is_better_do_not_judge_scales():
+    with pytest.raises(ValueError, match="rule"):
+        Rescale(rule="source-validation")
 
 
 def test_an_alarm_where_every_scale_collapses_and_none_where_some_do(faked):
