@@ -283,7 +283,7 @@ def test_a_dry_run_counts_and_estimates(networks, nuclei):
     assert found.seconds > 0
 
 
-def test_wrong_use(networks, nuclei, tmp_path):
+def test_wrong_use(networks, nuclei, tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="corruption|suite"):
         plan_for(networks, nuclei, suite="blurr")
     with pytest.raises(BadInput, match="attack"):
@@ -292,6 +292,7 @@ def test_wrong_use(networks, nuclei, tmp_path):
         plan_for([], nuclei, baseline=False)
     with pytest.raises(BadInput):
         plan_for([tmp_path], nuclei)
+    monkeypatch.setattr("anyscope.running.engines._CONNECT", "1s")
     with pytest.raises(EnvironmentFault, match="cannot be reached"):
         anyscope.stress(
             networks, nuclei, tmp_path / "o", suite="none", images=1, device="cpu", scheduler="tcp://127.0.0.1:1"

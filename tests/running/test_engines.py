@@ -90,6 +90,7 @@ def test_dask_does_tasks_and_survives_a_killed_worker(tmp_path):
 @pytest.mark.filterwarnings("default")
 def test_a_scheduler_that_is_not_there(monkeypatch):
     pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr("anyscope.running.engines._CONNECT", "1s")
     with pytest.raises(EnvironmentFault, match="cannot be reached"):
         list(DaskScheduler("tcp://127.0.0.1:1").run(double, [1]))
     with pytest.raises(EnvironmentFault, match="cannot be reached"):

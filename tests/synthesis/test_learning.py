@@ -48,7 +48,7 @@ def test_images_smaller_than_a_patch_are_mirrored_on(pairs):
 
 
 def test_it_learns_what_images_look_like(pairs, tmp_path):
-    settings = TINY.model_copy(update={"epochs": 20, "steps_per_epoch": 10, "filters": 8, "learning_rate": 2e-3})
+    settings = TINY.model_copy(update={"epochs": 5, "steps_per_epoch": 20, "filters": 8, "learning_rate": 2e-3})
     patches = PainterPatches(pairs, settings, "cpu")
     maps, images = patches(10**6)
     before = (new_generator(settings)(maps) - images).abs().mean()

@@ -128,7 +128,7 @@ def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(sourc
         anyscope.adapt(source, target, tmp_path / "run", method="none", given=small("none", epochs=3), resume=True)
 
 
-@pytest.mark.parametrize("method", ["mean-teacher", "style"])
+@pytest.mark.parametrize("method", ["mean-teacher", pytest.param("style", marks=pytest.mark.slow)])
 def test_a_killed_run_ends_as_one_that_was_not(method, source, target, tmp_path):
     """Killed hard in the second learning step, resumed on the command line."""
     given = small(method, epochs=2)
