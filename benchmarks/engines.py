@@ -15,15 +15,10 @@ import time
 import torch
 
 from anyscope.inference.engines import build_engine, installed_engines
-from anyscope.models import SegmenterSpec, build_segmenter
+from anyscope.models import build_segmenter
+from benchmarks._networks import SPEC
 
 SIDE = 512
-SPEC = SegmenterSpec(
-    model="unet",
-    arguments={"filters": (16, 32, 64, 128, 256)},
-    task="instances",
-    heads=("mask", "boundary", "distance"),
-)
 
 
 def main(rounds: int = 9) -> None:

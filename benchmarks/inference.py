@@ -18,15 +18,10 @@ import numpy as np
 import torch
 
 from anyscope.inference import InferenceSettings, estimate_memory, predict_maps
-from anyscope.models import Segmenter, SegmenterSpec, build_segmenter
+from anyscope.models import Segmenter, build_segmenter
+from benchmarks._networks import SPEC
 
 SIDE = 1024
-SPEC = SegmenterSpec(
-    model="unet",
-    arguments={"filters": (16, 32, 64, 128, 256)},
-    task="instances",
-    heads=("mask", "boundary", "distance"),
-)
 
 
 def bare_forwards(segmenter: Segmenter, image: np.ndarray, settings: InferenceSettings) -> Callable[[], None]:

@@ -135,7 +135,8 @@ def test_memory_that_is_none_is_refused(text):
 def test_the_public_surface():
     assert anyscope.__all__ == [
         "demo", "doctor", "list_models", "list_conditions", "list_methods",
-        "data_list", "data_get", "data_check", "data_synth", "data_strata", "data_like", "data_compare",
+        "data_list", "data_get", "data_check", "data_synth", "data_volume", "data_strata", "data_like",
+        "data_compare",
         "pretrain", "train", "train_grid", "stress", "adapt", "cross", "predict", "merge", "evaluate",
         "report", "export",
     ]  # fmt: skip

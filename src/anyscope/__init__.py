@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from anyscope.workflows.catalog import data_get, data_list
     from anyscope.workflows.conditions import list_conditions
     from anyscope.workflows.cross import cross
-    from anyscope.workflows.data import data_check, data_strata, data_synth
+    from anyscope.workflows.data import data_check, data_strata, data_synth, data_volume
     from anyscope.workflows.demo import demo
     from anyscope.workflows.doctor import doctor
     from anyscope.workflows.evaluate import evaluate
@@ -40,6 +40,7 @@ _VERBS = {
     "data_get": "catalog",
     "data_check": "data",
     "data_synth": "data",
+    "data_volume": "data",
     "data_strata": "data",
     "data_like": "synthesis",
     "data_compare": "synthesis",
@@ -66,6 +67,7 @@ __all__ = [
     "data_get",
     "data_check",
     "data_synth",
+    "data_volume",
     "data_strata",
     "data_like",
     "data_compare",

@@ -9,13 +9,9 @@ import torch
 from anyscope.synthesis.cleaning import clean
 from anyscope.synthesis.maps import painter_maps
 from anyscope.synthesis.painting import BLURS_PX, LearnedPainter, PhysicalPainter, fit_physics
-from anyscope.synthesis.scenes import Drawn
+from anyscope.synthesis.scenes import Scene
 
 from .conftest import blobs
-
-
-def drawn_of(scene):
-    return Drawn(scene.labels, scene.levels, scene.background)
 
 
 def test_noise_is_taken_out_and_nothing_else():
@@ -29,7 +25,7 @@ def test_noise_is_taken_out_and_nothing_else():
 
 
 def test_maps_say_where_how_bright_and_nothing_twice(scenes):
-    drawn = drawn_of(scenes[0])
+    drawn = scenes[0]
     depth, level, grain = painter_maps(drawn, np.random.default_rng(0))
     inside = drawn.labels > 0
     assert (depth[inside] > 0).all()
@@ -47,7 +43,7 @@ def test_maps_say_where_how_bright_and_nothing_twice(scenes):
 def test_rims_between_neighbours_are_rims():
     labels = np.zeros((20, 40), np.int32)
     labels[:, :20], labels[:, 20:] = 1, 2
-    depth = painter_maps(Drawn(labels, np.array([0.5, 0.6], np.float32), 0.1), np.random.default_rng(0))[0]
+    depth = painter_maps(Scene(labels, np.array([0.5, 0.6], np.float32), 0.1), np.random.default_rng(0))[0]
     assert depth[10, 19] == depth[10, 20] == depth.min()
     assert depth[10, 0] > 0.9
 
@@ -55,7 +51,7 @@ def test_rims_between_neighbours_are_rims():
 @pytest.mark.parametrize(("texture", "roundness"), [(0.0, 0.0), (0.3, 0.0), (0.0, 1.0), (0.35, 0.5)])
 def test_physics_keeps_the_light_of_every_object(scenes, texture, roundness):
     """A blur much finer than the objects moves light over the rim, but makes none."""
-    drawn = drawn_of(scenes[0])
+    drawn = scenes[0]
     light = PhysicalPainter(0.5, texture, roundness).paint(drawn, np.random.default_rng(0))
     for number in (1, 2, 3):
         y, x = np.nonzero(drawn.labels == number)
@@ -66,7 +62,7 @@ def test_physics_keeps_the_light_of_every_object(scenes, texture, roundness):
 
 def test_the_blur_that_made_images_is_found(scenes):
     truth = PhysicalPainter(BLURS_PX[4], 0.1, 0.0)
-    made = [(scene, truth.paint(drawn_of(scene), np.random.default_rng(9))) for scene in scenes]
+    made = [(scene, truth.paint(scene, np.random.default_rng(9))) for scene in scenes]
     found = fit_physics(made, np.random.default_rng(0))
     assert found.blur_px == BLURS_PX[4]
     assert found.describe()["by"] == "physics"
@@ -81,6 +77,6 @@ def test_a_network_paints_any_size():
     for shape in ((5, 7), (33, 30)):
         labels = np.zeros(shape, np.int32)
         labels[1:3, 1:3] = 1
-        drawn = Drawn(labels, np.array([0.75], np.float32), 0.25)
+        drawn = Scene(labels, np.array([0.75], np.float32), 0.25)
         assert painter.paint(drawn, np.random.default_rng(0)) == pytest.approx(drawn.flat)
     assert painter.describe() == {"by": "learned", "dataset": "d"}

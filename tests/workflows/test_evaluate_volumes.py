@@ -13,7 +13,7 @@ from anyscope.workflows import evaluate as module
 @pytest.fixture(scope="module")
 def volume(tmp_path_factory):
     root = tmp_path_factory.mktemp("volume") / "data"
-    return anyscope.data_synth(root, volume=(40, 128, 120), seed=2)
+    return anyscope.data_volume(root, (40, 128, 120), seed=2)
 
 
 @pytest.mark.parametrize("protocol", ["instances", "semantic", "instances_2d"])

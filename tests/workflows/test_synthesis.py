@@ -90,7 +90,7 @@ def test_test_images_are_not_looked_at(nuclei, tmp_path):
 
 def test_wrong_use(nuclei, tmp_path):
     for changes, words in (
-        ({"painter": {"speed": 1}}, r"painter\.speed"),
+        ({"painter": {"speed": 1}}, "setting of the painter 'speed'"),
         ({"painter": 3}, "'painter'"),
         ({"camera.binning": 2}, "binning"),
         ({"snr": -1}, "'snr'"),
@@ -118,7 +118,10 @@ def test_command_line(nuclei, tmp_path):
     assert "Frechet" in run(app, ["data", "compare", str(out), str(nuclei)]).stdout
     for arguments, words in (
         (["--by", "physics"], "without --like"),
-        (["--like", str(nuclei), "--by", "magic"], "learned or physics"),
+        (["--like", str(nuclei), "--specimen", "er"], "given with --like"),
+        (["--volume", "48,48,48", "--specimen", "er"], "given with --volume"),
+        (["--volume", "48,48,48", "--like", str(nuclei)], "given with --volume"),
+        (["--volume", "48,48,20"], "at least 40 voxels"),
     ):
         failed = run(app, ["data", "synth", "--out", str(tmp_path / "no"), *arguments])
         assert failed.exit_code != 0

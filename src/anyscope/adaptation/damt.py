@@ -26,7 +26,7 @@ from anyscope.models.nets.domain_discriminators import (
     LabelDiscriminator,
 )
 from anyscope.seeding import derive_seed
-from anyscope.training.course import Course, Losses, Stateful, Values, follow
+from anyscope.training.course import Course, Losses, Stateful, Values
 from anyscope.training.objective import Objective
 from anyscope.training.optimisation import freeze
 
@@ -115,13 +115,10 @@ class DAMT(Step):
             )
         keep = work.keeping(self.epochs)
         with freeze(work.segmenter, work.frozen):
-            follow(
+            work.follow(
                 DAMTCourse(self, work),
-                work.run,
                 epochs=self.epochs,
                 steps=self.steps_per_epoch,
-                seed=work.seed("dropout"),
-                device=work.device,
                 title=self.name,
                 after_epoch=lambda epoch: keep(epoch, work.segmenter),
             )

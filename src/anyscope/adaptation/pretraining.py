@@ -21,7 +21,7 @@ from anyscope.running.atomic import write_text
 from anyscope.seeding import torch_generator
 from anyscope.training.batches import Batch, MixedPatches
 from anyscope.training.checkpoint import save_weights
-from anyscope.training.course import Course, Losses, Stateful, Values, follow
+from anyscope.training.course import Course, Losses, Stateful, Values
 from anyscope.training.pretext import Crappify, pretext_network
 from anyscope.training.tuning_modes import keeping_adapted
 
@@ -88,15 +88,8 @@ class Pretraining(Step):
         """See :class:`~anyscope.adaptation.step.Step`."""
         pretext = on_device(pretext_network(work.segmenter, Crappify.name, work.seed("pretext")), work.device)
         with keeping_adapted(pretext):
-            follow(
-                PretextCourse(self, work, pretext),
-                work.run,
-                epochs=self.epochs,
-                steps=self.steps_per_epoch,
-                seed=work.seed("dropout"),
-                device=work.device,
-                title=self.name,
-            )
+            course = PretextCourse(self, work, pretext)
+            work.follow(course, epochs=self.epochs, steps=self.steps_per_epoch, title=self.name)
         weights = work.folder / WEIGHTS_FILE
         save_weights(pretext, weights)
         report = initialise(work.segmenter, weights)

@@ -19,6 +19,7 @@ from anyscope.running.run_folder import RunFolder
 from anyscope.seeding import derive_seed, generator
 from anyscope.training.batches import Batch, ImagePatches, MixedPatches, image_patches, labelled_patches, stack
 from anyscope.training.checkpoint import save_weights
+from anyscope.training.course import Course, follow
 from anyscope.training.settings import AugmentationSettings, TrainSettings
 
 CANDIDATES = "candidates"
@@ -33,7 +34,8 @@ class Work:
     Args:
         domains: Source and target.
         settings: Settings of supervised training: patches, batch, augmentation, seed, optimiser.
-        folder: Where the step keeps its files; ``work.run`` is the same as a run folder.
+        folder: Where the step keeps its files; ``work.run`` is the same as a run folder, in which ``work.follow`` lets
+            something learn.
         device: Where networks work.
         segmenter: The network so far, on the device. Its spec's ``input`` says how target images are shown to it;
             ``source_input`` how those of the source are.
@@ -58,6 +60,28 @@ class Work:
     def run(self) -> RunFolder:
         """The step's folder, for :func:`anyscope.training.course.follow`."""
         return RunFolder(self.folder)
+
+    def follow(
+        self,
+        course: Course,
+        *,
+        epochs: int,
+        steps: int,
+        title: str,
+        after_epoch: Callable[[int], None] | None = None,
+        part: int | None = None,
+    ) -> None:
+        """Let a course of this step run to its end; see :func:`anyscope.training.course.follow`.
+
+        Args:
+            course, epochs, steps, title, after_epoch: As there.
+            part: Number of the course, from 0, where the step has several; each has a folder of its own.
+        """
+        run = self.run if part is None else RunFolder(self.folder / f"step_{part + 1}")
+        seed = self.seed("dropout", *(() if part is None else (part,)))
+        follow(
+            course, run, epochs=epochs, steps=steps, seed=seed, device=self.device, title=title, after_epoch=after_epoch
+        )
 
     def seed(self, *names: str | int) -> int:
         """A seed for a purpose of this step."""

@@ -15,10 +15,9 @@ from anyscope.adaptation.step import Stage, Step
 from anyscope.adaptation.work import Work
 from anyscope.models import SegmenterSpec
 from anyscope.models.encoders import check_stages, encoder_names
-from anyscope.running.run_folder import RunFolder
 from anyscope.seeding import generator
 from anyscope.training.batches import Batch, MixedPatches
-from anyscope.training.course import Course, Losses, Stateful, Values, follow
+from anyscope.training.course import Course, Losses, Stateful, Values
 from anyscope.training.objective import Objective
 from anyscope.training.optimisation import freeze
 
@@ -128,13 +127,11 @@ class YNet(Step):
             steps = self.last_steps_per_epoch if last else self.steps_per_epoch
             with freeze(work.segmenter, tuple(dict.fromkeys(frozen))):
                 course = YNetCourse(self, work, net, number)
-                follow(
+                work.follow(
                     course,
-                    RunFolder(work.folder / f"step_{number + 1}"),
                     epochs=self.epochs[number],
                     steps=steps,
-                    seed=work.seed("dropout", number),
-                    device=work.device,
+                    part=number,
                     title=f"y-net {number + 1}/3",
                     after_epoch=keep_last if last else None,
                 )

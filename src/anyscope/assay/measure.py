@@ -104,7 +104,9 @@ class Workshop:
                     shared = self._attack(condition, images, self._source(condition.of), task.learned)
                 else:
                     shared = corrupt(condition, images, convention.intensity, self.plan.seed, self._device)
-            except Exception as error:  # such as optics that no image of these pixels can have
+            except Exception as error:
+                if not condition.of and not isinstance(error, AnyscopeError):
+                    raise  # a network may raise what it likes, a corruption only says what cannot be
                 keys = [(model, task.condition, image.name) for model in models for image in images]
                 yield from (Cell(key, failure=_one_line(error)) for key in keys)
                 return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +28,15 @@ from anyscope.errors import BadInput, EnvironmentFault
 from anyscope.options import parse_overrides, parse_sizes
 
 app = typer.Typer()
+
+
+class Painting(StrEnum):
+    """Who paints images like others."""
+
+    learned = "learned"
+    physics = "physics"
+
+
 data_app = typer.Typer(
     help="Get published datasets, look at dataset folders, make synthetic ones.", no_args_is_help=True
 )
@@ -161,20 +172,24 @@ def data_check(
 @data_app.command("synth")
 def data_synth(
     out: Out,
-    specimen: Annotated[str, typer.Option(help="nuclei, mitochondria or er.")] = "nuclei",
+    specimen: Annotated[str | None, typer.Option(help="nuclei (default), mitochondria or er.")] = None,
     like: Annotated[
         Path | None, typer.Option(help="Instead of a specimen: images like those of this labelled dataset.")
     ] = None,
-    by: Annotated[str, typer.Option(help="With --like: learned (a network paints) or physics (blur, texture).")] = "",
+    by: Annotated[
+        Painting | None, typer.Option(help="With --like: a network paints (default), or blur and texture.")
+    ] = None,
     painter: Annotated[
         Path | None, typer.Option(help="With --like: where the network is kept, and found again. Default OUT-painter.")
     ] = None,
-    microscope: Annotated[str, typer.Option(help="A named microscope, such as reference or shifted.")] = "reference",
-    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 20,
-    size: Annotated[str, typer.Option(help="Pixels of each image as y,x.")] = "512,512",
     volume: Annotated[
         str | None, typer.Option(help="Instead of images one volume of z,y,x voxels as OME-Zarr, of any size.")
     ] = None,
+    microscope: Annotated[
+        str | None, typer.Option(help="A named microscope, such as reference (default) or shifted.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Number of images; 20 by default.")] = None,
+    size: Annotated[str | None, typer.Option(help="Pixels of each image as y,x; 512,512 by default.")] = None,
     seed: Seed = 0,
     changes: Set = None,
     device: Device = "auto",
@@ -186,28 +201,27 @@ def data_synth(
     Beside images and labels: the noise-free signal and the record of each image. With --like shapes, density and
     brightness of objects are those of real images: --set snr=4 for the camera, --set painter.epochs=30 for the network.
     """
-    shape = _shape(size)
-    if like is None:
-        from anyscope.workflows.data import data_synth as synthesise
+    from anyscope.workflows import data
 
-        for name, value in (("--by", by), ("--painter", painter)):
-            if value:
-                raise BadInput(name, "given without --like", "a labelled dataset that images should be like")
-        made = synthesise(
-            out, specimen=specimen, microscope=microscope, count=count, shape=shape, seed=seed,
-            changes=parse_overrides(changes or []), volume=_volume(volume), force=force,
+    images = {"--microscope": microscope, "--count": count, "--size": size, "--set": changes}
+    learned = {"--like": like, "--by": by, "--painter": painter}
+    if volume is not None:
+        _refuse({"--specimen": specimen, **learned, **images}, "with --volume", "--seed alone")
+        made = data.data_volume(out, _volume(volume), seed=seed, force=force)
+    elif like is None:
+        _refuse({"--by": by, "--painter": painter}, "without --like", "a labelled dataset that images should be like")
+        made = data.data_synth(
+            out, specimen=specimen or "nuclei", microscope=microscope or "reference", count=count or 20,
+            shape=_shape(size), seed=seed, changes=parse_overrides(changes or []), force=force,
         )  # fmt: skip
     else:
         from anyscope.workflows.synthesis import data_like
 
-        if volume is not None:
-            raise BadInput("--volume", "given together with --like", "one of the two")
-        if by not in ("", "learned", "physics"):
-            raise BadInput("--by", repr(by), "learned or physics")
+        _refuse({"--specimen": specimen}, "with --like", "one of the two")
         made = data_like(
-            like, out, by="physics" if by == "physics" else "learned", painter=painter, device=device,
-            microscope=microscope, count=count, shape=shape, seed=seed, changes=parse_overrides(changes or []),
-            force=force,
+            like, out, by="learned" if by is None else by.value, painter=painter, device=device,
+            microscope=microscope or "reference", count=count or 20, shape=_shape(size), seed=seed,
+            changes=parse_overrides(changes or []), force=force,
         )  # fmt: skip
     if as_json:
         print_json({"dataset": made})
@@ -215,18 +229,23 @@ def data_synth(
         print(f"dataset: {made}")
 
 
-def _shape(size: str) -> tuple[int, int]:
-    sizes = parse_sizes(size, "--size")
+def _refuse(options: Mapping[str, object], where: str, expected: str) -> None:
+    """Refuse options that would do nothing."""
+    for name, value in options.items():
+        if value is not None:
+            raise BadInput(name, f"given {where}", expected)
+
+
+def _shape(size: str | None) -> tuple[int, int]:
+    sizes = parse_sizes(size or "512,512", "--size")
     if sizes is None or len(sizes) != 2 or any(length != int(length) for length in sizes):
         raise BadInput("--size", repr(size), "two whole numbers as y,x")
     return int(sizes[0]), int(sizes[1])
 
 
-def _volume(text: str | None) -> tuple[int, int, int] | None:
+def _volume(text: str) -> tuple[int, int, int]:
     sizes = parse_sizes(text, "--volume")
-    if sizes is None:
-        return None
-    if len(sizes) != 3 or any(length != int(length) for length in sizes):
+    if sizes is None or len(sizes) != 3 or any(length != int(length) for length in sizes):
         raise BadInput("--volume", repr(text), "three whole numbers as z,y,x")
     return int(sizes[0]), int(sizes[1]), int(sizes[2])
 

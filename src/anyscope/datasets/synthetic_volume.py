@@ -23,6 +23,16 @@ def finest(shape: tuple[int, int, int]) -> Level:
     return pyramid(shape, VOXEL_NM)[0]
 
 
+def check_volume(shape: tuple[int, int, int]) -> None:
+    """Refuse a volume into which no object fits.
+
+    Raises:
+        BadInput: It is too small.
+    """
+    if min(shape) < PITCH:
+        raise BadInput("--volume", f"{shape}", f"at least {PITCH} voxels along each axis, the space of an object")
+
+
 def write_synthetic_volume(
     out: Path, shape: tuple[int, int, int], seed: int, *, force: bool = False, done: Callable[[], None] = lambda: None
 ) -> None:
@@ -40,8 +50,7 @@ def write_synthetic_volume(
     Raises:
         BadInput: No object fits into the volume.
     """
-    if min(shape) < PITCH:
-        raise BadInput("--volume", f"{shape}", f"at least {PITCH} voxels along each axis, the space of an object")
+    check_volume(shape)
     lattice, level = Lattice(seed, shape), finest(shape)
     with atomic_folder(out, replace=force) as folder:
         images, labels = (folder / kind / f"{NAME}.ome.zarr" for kind in ("images", "labels"))

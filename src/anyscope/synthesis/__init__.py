@@ -4,12 +4,11 @@ from anyscope.synthesis.learning import learn_painter, read_pairs
 from anyscope.synthesis.making import painted_images
 from anyscope.synthesis.painting import LearnedPainter, Painter, PhysicalPainter, fit_physics
 from anyscope.synthesis.realism import Realism, compare_sets
-from anyscope.synthesis.scenes import Drawn, Scene, draw_scene
+from anyscope.synthesis.scenes import Scene, draw_scene
 from anyscope.synthesis.settings import PainterSettings
 from anyscope.synthesis.store import StoredPainter, load_painter, save_painter
 
 __all__ = [
-    "Drawn",
     "LearnedPainter",
     "Painter",
     "PainterSettings",

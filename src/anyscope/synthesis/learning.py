@@ -19,7 +19,7 @@ from anyscope.seeding import derive_seed, generator
 from anyscope.synthesis.cleaning import clean
 from anyscope.synthesis.course import PainterCourse
 from anyscope.synthesis.maps import CHANNELS, painter_maps
-from anyscope.synthesis.scenes import Drawn, Scene
+from anyscope.synthesis.scenes import Scene
 from anyscope.synthesis.settings import PainterSettings
 from anyscope.training.course import follow
 
@@ -95,7 +95,7 @@ class PainterPatches:
         labels, image = np.rot90(labels[box], turns), np.rot90(image[box], turns)
         if mirror:
             labels, image = labels[:, ::-1], image[:, ::-1]
-        maps = painter_maps(Drawn(np.ascontiguousarray(labels), scene.levels, scene.background), random)
+        maps = painter_maps(Scene(np.ascontiguousarray(labels), scene.levels, scene.background), random)
         return maps, np.ascontiguousarray(2 * image[None] - 1, dtype=np.float32)
 
 

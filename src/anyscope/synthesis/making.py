@@ -12,7 +12,7 @@ from anyscope.microscope import MicroscopeSettings
 from anyscope.microscope.synthesis import SyntheticImage, expose_signal
 from anyscope.seeding import generator
 from anyscope.synthesis.painting import Painter
-from anyscope.synthesis.scenes import Drawn, Scene, draw_scene
+from anyscope.synthesis.scenes import Scene, draw_scene
 
 _ATTEMPTS = 20
 _LEAST_CONTRAST = 0.2
@@ -71,7 +71,7 @@ def _one(
     return SyntheticImage(made.image, made.labels, made.signal, record)
 
 
-def _record(painter: Painter, drawn: Drawn, seed: int, index: int, attempt: int) -> dict[str, Any]:
+def _record(painter: Painter, drawn: Scene, seed: int, index: int, attempt: int) -> dict[str, Any]:
     return {
         "version": 1,
         "painter": painter.describe(),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anyscope.synthesis.scenes import Drawn
+from anyscope.synthesis.scenes import Scene
 
 Floats = NDArray[np.float32]
 CHANNELS = 3
@@ -14,7 +14,7 @@ CHANNELS = 3
 _DEPTH_PX = 10.0
 
 
-def painter_maps(drawn: Drawn, random: np.random.Generator) -> Floats:
+def painter_maps(scene: Scene, random: np.random.Generator) -> Floats:
     """The maps (3, y, x) of a scene.
 
     ```
@@ -23,7 +23,7 @@ def painter_maps(drawn: Drawn, random: np.random.Generator) -> Floats:
     normal noise / 3, within -1..1                      from which texture is made; without it one scene has one image
     ```
     """
-    labels = drawn.labels
+    labels = scene.labels
     rim = np.zeros(labels.shape, bool)
     for axis in (0, 1):
         differs = np.diff(labels, axis=axis) != 0
@@ -35,4 +35,4 @@ def painter_maps(drawn: Drawn, random: np.random.Generator) -> Floats:
     distance = ndimage.distance_transform_edt(~rim) if rim.any() else np.full(labels.shape, 1e6)
     depth = np.tanh((distance + 0.5) / _DEPTH_PX) * np.where(labels > 0, 1, -1)
     grain = np.clip(random.standard_normal(labels.shape) / 3, -1, 1)
-    return np.stack([depth, 2 * drawn.flat - 1, grain]).astype(np.float32)
+    return np.stack([depth, 2 * scene.flat - 1, grain]).astype(np.float32)

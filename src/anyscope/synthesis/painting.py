@@ -17,7 +17,7 @@ from anyscope.adaptation.appearance import radial_spectrum, spectrum_distance
 from anyscope.microscope.specimens.sample import smooth_noise
 from anyscope.models.translator import to_unit_range
 from anyscope.synthesis.maps import painter_maps
-from anyscope.synthesis.scenes import Drawn, Scene
+from anyscope.synthesis.scenes import Scene
 
 Floats = NDArray[np.float32]
 
@@ -32,7 +32,7 @@ _MOST_COMPARED = 16
 class Painter(Protocol):
     """Something that makes the light of a scene."""
 
-    def paint(self, drawn: Drawn, random: np.random.Generator) -> Floats:
+    def paint(self, scene: Scene, random: np.random.Generator) -> Floats:
         """The light (y, x) in 0..1, without noise."""
 
     def describe(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class PhysicalPainter:
         texture: a.
         roundness: r; 0 for flat objects, as a thin optical section shows them.
 
-    Source: the synthesis without a network by the authors of the robustness assay, with brightness drawn from that of
+    Source: the synthesis without a network by the authors of the robustness assay, with brightness scene from that of
     real foreground and a Gaussian point spread (doi 10.1186/s12859-024-05894-4 and its predecessor of 2018).
     """
 
@@ -61,16 +61,16 @@ class PhysicalPainter:
     texture: float
     roundness: float
 
-    def paint(self, drawn: Drawn, random: np.random.Generator) -> Floats:
+    def paint(self, scene: Scene, random: np.random.Generator) -> Floats:
         """See :class:`Painter`."""
-        labels = drawn.labels
-        ids = np.arange(1, len(drawn.levels) + 1)
+        labels = scene.labels
+        ids = np.arange(1, len(scene.levels) + 1)
         value = np.exp(self.texture * smooth_noise(random, labels.shape, _TEXTURE_PX))
         if self.roundness:
             value *= 1 - self.roundness + self.roundness * _thickness(labels, ids)
         means = np.maximum(ndimage.mean(value, labels, ids), 1e-6)
-        contrast = np.concatenate([[0.0], (drawn.levels - drawn.background) / means])[labels] * value
-        light = drawn.background + ndimage.gaussian_filter(contrast, self.blur_px)
+        contrast = np.concatenate([[0.0], (scene.levels - scene.background) / means])[labels] * value
+        light = scene.background + ndimage.gaussian_filter(contrast, self.blur_px)
         return np.asarray(np.clip(light, 0, 1), np.float32)
 
     def describe(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def fit_physics(pairs: Sequence[tuple[Scene, Floats]], random: np.random.Generat
         painter = PhysicalPainter(blur, texture, roundness)
         distances = []
         for (scene, _), spectrum in zip(chosen, wanted, strict=True):
-            made = painter.paint(Drawn(scene.labels, scene.levels, scene.background), np.random.default_rng(seed))
+            made = painter.paint(scene, np.random.default_rng(seed))
             distance = spectrum_distance(spectrum, radial_spectrum(made.astype(np.float64)))
             if distance is not None:
                 distances.append(distance)
@@ -131,10 +131,10 @@ class LearnedPainter:
     device: str = "cpu"
 
     @torch.no_grad()
-    def paint(self, drawn: Drawn, random: np.random.Generator) -> Floats:
+    def paint(self, scene: Scene, random: np.random.Generator) -> Floats:
         """See :class:`Painter`."""
-        maps = torch.from_numpy(painter_maps(drawn, random))[None].to(self.device)
-        height, width = drawn.labels.shape
+        maps = torch.from_numpy(painter_maps(scene, random))[None].to(self.device)
+        height, width = scene.labels.shape
         missing = [-(-max(length, _SMALLEST_PX) // _STRIDE) * _STRIDE - length for length in (height, width)]
         maps = nn.functional.pad(maps, (0, missing[1], 0, missing[0]), mode="replicate")
         made = to_unit_range(self.generator.eval()(maps))[0, 0, :height, :width]

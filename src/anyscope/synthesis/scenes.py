@@ -29,7 +29,7 @@ _FAR_PX = 4
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One real label image with how bright its objects are.
+    """A label image, a real or a new one, with how bright its objects are.
 
     Args:
         labels: Ids 1..n (y, x), 0 background.
@@ -55,6 +55,11 @@ class Scene:
         return cls(numbered, levels, float(np.median(dark)))
 
     @property
+    def flat(self) -> Floats:
+        """The scene (y, x) with every object as bright as it is everywhere."""
+        return np.concatenate([[np.float32(self.background)], self.levels])[self.labels].astype(np.float32)
+
+    @property
     def whole(self) -> list[int]:
         """Ids of the objects that no border cuts; of all of them where it cuts every one."""
         rim = np.concatenate([self.labels[0], self.labels[-1], self.labels[:, 0], self.labels[:, -1]])
@@ -62,21 +67,7 @@ class Scene:
         return free or list(range(1, len(self.levels) + 1))
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """A new scene: exact labels (y, x), ids 1..n, the brightness of each object, and that of the background."""
-
-    labels: NDArray[np.int32]
-    levels: Floats
-    background: float
-
-    @property
-    def flat(self) -> Floats:
-        """The scene (y, x) with every object as bright as it is everywhere."""
-        return np.concatenate([[np.float32(self.background)], self.levels])[self.labels].astype(np.float32)
-
-
-def draw_scene(scenes: Iterable[Scene], shape: tuple[int, int], random: np.random.Generator) -> Drawn:
+def draw_scene(scenes: Iterable[Scene], shape: tuple[int, int], random: np.random.Generator) -> Scene:
     """A new scene of ``shape`` (y, x) after one of ``scenes``, which is drawn.
 
     Raises:
@@ -93,7 +84,7 @@ def draw_scene(scenes: Iterable[Scene], shape: tuple[int, int], random: np.rando
     raise BadInput("scenes", f"{_ATTEMPTS} fields of {shape} pixels were empty or full", "a larger --size")
 
 
-def _after(scene: Scene, shape: tuple[int, int], random: np.random.Generator) -> Drawn | None:
+def _after(scene: Scene, shape: tuple[int, int], random: np.random.Generator) -> Scene | None:
     boxes = ndimage.find_objects(scene.labels)
     whole = scene.whole
     depth, owner = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
@@ -161,7 +152,7 @@ def _stamp(
 
 def _finished(
     scene: Scene, owner: NDArray[np.int32], levels: Floats, areas: NDArray[np.int_], random: np.random.Generator
-) -> Drawn | None:
+) -> Scene | None:
     """Drop what is mostly covered or torn, number the rest, vary its brightness; None for an empty or a full field."""
     labels = np.zeros_like(owner)
     kept = []
@@ -181,4 +172,4 @@ def _finished(
     width = 1.06 * spread * len(scene.levels) ** -0.2
     own = levels[np.array(kept) - 1] + width * random.standard_normal(len(kept)).astype(np.float32)
     lowest = scene.background + 0.25 * (float(scene.levels.min()) - scene.background)
-    return Drawn(labels, np.clip(own, max(lowest, 0.0), 1.0).astype(np.float32), scene.background)
+    return Scene(labels, np.clip(own, max(lowest, 0.0), 1.0).astype(np.float32), scene.background)

@@ -11,7 +11,7 @@ from anyscope.datasets import open_dataset
 from anyscope.datasets.check import Finding, check_dataset
 from anyscope.datasets.strata import strata_of, write_strata
 from anyscope.datasets.synthetic import synthetic_images, write_synthetic
-from anyscope.datasets.synthetic_volume import finest, write_synthetic_volume
+from anyscope.datasets.synthetic_volume import check_volume, finest, write_synthetic_volume
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions
 from anyscope.microscope import MICROSCOPES, MicroscopeSettings
@@ -34,7 +34,6 @@ def data_synth(
     shape: tuple[int, int] = (512, 512),
     seed: int = 0,
     changes: dict[str, Any] | None = None,
-    volume: tuple[int, int, int] | None = None,
     force: bool = False,
 ) -> Path:
     """Make a synthetic dataset with exact truth; see :func:`anyscope.datasets.synthetic.synthetic_images`.
@@ -47,24 +46,39 @@ def data_synth(
         shape: Pixels (y, x) of each.
         seed: Seed of the dataset.
         changes: Changed settings of the microscope, nested or with dotted keys, such as ``{"snr": 4}``.
-        volume: Instead of images one volume of so many voxels (z, y, x), written chunk by chunk, of any size; see
-            :mod:`anyscope.microscope.lattice`. Only ``seed`` matters then.
         force: Replace a folder that is there.
     """
     out = Path(out)
     if not force:
         refuse_existing(out)
-    if volume is not None:
-        with progress("synthesise", len(finest(volume)), "shards") as shown:
-            write_synthetic_volume(out, volume, seed, force=force, done=shown.advance)
-        open_dataset(out)
-        return out
     settings = changed_settings(MICROSCOPES[microscope].settings(specimen), changes or {})
     if count < 1:
         raise BadInput("count", f"{count}", "at least one image")
     images = synthetic_images(specimen, settings, count=count, shape=shape, seed=seed)
     with progress("synthesise", count, "images") as shown:
         write_synthetic(out, images, settings.image_pixel_size_nm, force=force, done=shown.advance)
+    open_dataset(out)
+    return out
+
+
+def data_volume(out: Path | str, shape: tuple[int, int, int], *, seed: int = 0, force: bool = False) -> Path:
+    """Make a dataset of one synthetic volume of any size, written shard by shard.
+
+    Args:
+        out: The dataset folder to make.
+        shape: Voxels (z, y, x).
+        seed: Seed of the volume.
+        force: Replace a folder that is there.
+
+    Raises:
+        BadInput: No object fits into it.
+    """
+    out = Path(out)
+    if not force:
+        refuse_existing(out)
+    check_volume(shape)
+    with progress("synthesise", len(finest(shape)), "shards") as shown:
+        write_synthetic_volume(out, shape, seed, force=force, done=shown.advance)
     open_dataset(out)
     return out
 

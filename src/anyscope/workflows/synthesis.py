@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
-
 from anyscope.datasets import LabelledImages, open_dataset
 from anyscope.datasets.synthetic import write_synthetic
 from anyscope.errors import BadInput
@@ -14,14 +12,15 @@ from anyscope.images import Intensity, ReadOptions
 from anyscope.microscope import MICROSCOPES
 from anyscope.running.atomic import refuse_existing
 from anyscope.running.devices import choose_device
-from anyscope.running.documents import explain
+from anyscope.running.documents import build_entry
 from anyscope.running.progress import progress, say
 from anyscope.running.run_folder import RunFolder
 from anyscope.seeding import generator
+from anyscope.synthesis.settings import PainterSettings
 from anyscope.workflows.data import changed_settings
 
 if TYPE_CHECKING:
-    from anyscope.synthesis import Painter, PainterSettings, Realism, Scene, StoredPainter
+    from anyscope.synthesis import Painter, Realism, Scene, StoredPainter
 
 By = Literal["learned", "physics"]
 _MOST_COMPARED = 200
@@ -68,7 +67,10 @@ def data_like(
     """
     like, out = Path(like), Path(out)
     changes = dict(changes or {})
-    learning = _painter_settings(changes.pop("painter", {}))
+    given = changes.pop("painter", {})
+    if not isinstance(given, dict):
+        raise BadInput("setting 'painter'", f"{given!r}", "one of its settings, such as painter.epochs=10")
+    learning = build_entry(PainterSettings, given, "the painter", "setting")
     settings = changed_settings(MICROSCOPES[microscope].settings("nuclei"), changes)
     if count < 1:
         raise BadInput("count", f"{count}", "at least one image")
@@ -163,15 +165,3 @@ def _learned(
             )
         run.finish({"scenes": len(pairs), "steps": learning.epochs * learning.steps_per_epoch})
     return load_painter(kept, device)
-
-
-def _painter_settings(changes: dict[str, Any]) -> PainterSettings:
-    from anyscope.synthesis import PainterSettings
-
-    if not isinstance(changes, dict):
-        raise BadInput("setting 'painter'", f"{changes!r}", "one of its settings, such as painter.epochs=10")
-    try:
-        return PainterSettings.model_validate(changes)
-    except ValidationError as error:
-        key, problem = explain(error)
-        raise BadInput(f"setting 'painter.{key}'", problem) from None

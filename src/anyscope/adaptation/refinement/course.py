@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from anyscope.adaptation.work import Work
 from anyscope.models import Segmenter
-from anyscope.training.course import Course, follow
+from anyscope.training.course import Course
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -33,16 +33,7 @@ def refine(work: Work, course: RefinementCourse, epochs: int, steps: int, title:
     """Follow a course and keep candidates, the network that it began with included."""
     work.keep(0, work.segmenter)
     keep = work.keeping(epochs)
-    follow(
-        course,
-        work.run,
-        epochs=epochs,
-        steps=steps,
-        seed=work.seed("dropout"),
-        device=work.device,
-        title=title,
-        after_epoch=lambda epoch: keep(epoch, course.weights),
-    )
+    work.follow(course, epochs=epochs, steps=steps, title=title, after_epoch=lambda epoch: keep(epoch, course.weights))
     return work
 
 

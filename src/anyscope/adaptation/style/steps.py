@@ -18,7 +18,7 @@ from anyscope.errors import BadInput
 from anyscope.models import SegmenterSpec
 from anyscope.models.nets.generators import Initialisation, ResnetGenerator
 from anyscope.models.translator import Translator
-from anyscope.training.course import Course, follow
+from anyscope.training.course import Course
 
 GENERATOR = "resnet_generator"
 _Positive = Annotated[int, Field(ge=1)]
@@ -92,13 +92,10 @@ class Translation(Step):
                 work.keep(epoch, work.segmenter)
                 examiner.look(epoch)
 
-        follow(
+        work.follow(
             course,
-            work.run,
             epochs=epochs,
             steps=self.steps_per_epoch or self._steps_of_all_planes(work),
-            seed=work.seed("dropout"),
-            device=work.device,
             title=self.name,
             after_epoch=after_epoch,
         )
