@@ -48,7 +48,7 @@ def test_what_is_chosen_from(given, objects, protocol, linkers):
 def test_decoders_that_the_heads_suffice_for():
     settings = train_settings(task="instances")
     names = [one.name for one in decoders_for(settings, spec("mask", "boundary", "distance"), None)]
-    assert names == ["watershed", "agglomeration", "components"]
+    assert names == ["watershed", "peaks", "agglomeration", "components"]
     names = [one.name for one in decoders_for(settings, spec("mask", "affinities", offsets=OFFSETS), None)]
     assert names == ["mutex_watershed", "agglomeration", "components"]
     settings = train_settings(

@@ -116,6 +116,7 @@ def maps_of(head):
 
 STITCHED = {
     "watershed": ({"dimensions": 3, "seed_distance": 0.4}, "maps"),
+    "peaks": ({"dimensions": 3}, "maps"),
     "watershed-2d": ({"dimensions": 2, "seed_distance": 0.4}, "maps"),
     "components": ({"dimensions": 3, "interior": 0.5}, "maps"),
     "components-grown": ({"dimensions": 3, "grow": "nearest", "grow_px": 2}, "maps"),

@@ -151,6 +151,7 @@ class TrainSettings(LearnSettings):
         foreground: Share of patches laid around foreground of the training labels.
         losses: Loss of each head, as a sum such as ``bce+0.5*dice``.
         validation_planes: Most planes of the validation part that are predicted after an epoch.
+        tuning_planes: Most planes of it that decoders are tuned on in the end.
         tune: Which weights learn; see :mod:`anyscope.training.tuning_modes`. ``full``: all. ``frozen``: all but those
             of the encoder. ``decoder-first``: the same for the first epochs, then all. ``lora``: the decoder, and of
             the encoder only the low-rank adapters of a network whose argument ``lora_rank`` is above 0. Such a network
@@ -176,6 +177,7 @@ class TrainSettings(LearnSettings):
     foreground: float = Field(0.5, ge=0, le=1)
     losses: dict[str, str] = Field(default_factory=dict)
     validation_planes: int = Field(24, ge=1)
+    tuning_planes: int = Field(48, ge=1)
     tune: Tune = "full"
     decoder_first: float = Field(0.3, gt=0, lt=1)
     layer_decay: float = Field(1.0, gt=0, le=1)

@@ -33,8 +33,11 @@ from anyscope.training.batches import Batch
 from anyscope.training.objective import Objective
 from anyscope.training.settings import TrainSettings
 
-_QUICK_SEARCH = {"watershed": {"seed_distance": (0.2, 0.5, 0.75), "threshold": (0.5, 0.6), "smoothing_px": (0.0, 2.0)}}
-"""What is tried after every epoch, by decoder."""
+_QUICK_SEARCH = {
+    "watershed": {"seed_distance": (0.2, 0.5, 0.75), "threshold": (0.5, 0.6), "smoothing_px": (0.0, 2.0)},
+    "peaks": {"dip": (0.05, 0.1, 0.2), "threshold": (0.5, 0.6)},
+}
+"""What is tried after every epoch, by decoder; of others their first parameters, where none of these fits."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Validation:
         images: The images.
         spec: What the segmenter is.
         protocol: How objects are scored in the end.
-        decoders: Decoders to choose from, the first one for a quick look.
+        decoders: Decoders to choose from.
         linkers: Linkers to choose from, where decoders make objects of slices and the protocol wants a volume.
         fixed: Names of parameters of decoders that are not to be tuned.
     """
@@ -86,9 +89,13 @@ class Validation:
     fixed: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, part: LabelledImages, spec: SegmenterSpec, settings: TrainSettings) -> Validation:
-        """Read at most ``validation_planes`` planes: evenly chosen images, the middle of stacks that are too deep."""
-        regions, most = list(part), settings.validation_planes
+    def read(
+        cls, part: LabelledImages, spec: SegmenterSpec, settings: TrainSettings, most: int | None = None
+    ) -> Validation:
+        """Read at most ``most`` planes, by default ``validation_planes``: evenly chosen images, the middle
+        of stacks that are too deep."""
+        regions = list(part)
+        most = most or settings.validation_planes
         if len(regions) > most:
             regions = [regions[int(i)] for i in np.linspace(0, len(regions) - 1, most)]
         share = max(1, most // len(regions))
@@ -128,9 +135,12 @@ class Validation:
     def scores(self, segmenter: Segmenter, inference: InferenceSettings) -> dict[str, float]:
         """Scores, pooled over the images, with the best decoder of a quick search: maps are judged, not thresholds."""
         found = self._decodable(segmenter, inference)
-        start = self.decoders[0]
-        decoder = self._tuned(start, found, self.while_training, _QUICK_SEARCH.get(start.name, {}), rounds=1)
-        return self._scores(self.while_training, [each.labels(decoder) for each in found])
+        searched = [one for one in self.decoders if one.name in _QUICK_SEARCH] or self.decoders[:1]
+        tried = []
+        for start in searched:
+            best = self._tuned(start, found, self.while_training, _QUICK_SEARCH.get(start.name, {}), rounds=1)
+            tried.append(self._scores(self.while_training, [each.labels(best) for each in found]))
+        return max(tried, key=self.while_training.rating)
 
     def tuned_decoders(self, segmenter: Segmenter, inference: InferenceSettings) -> list[TunedDecoder]:
         """The decoders that fit, or the one wanted, each with the parameters that score best, the best decoder first.

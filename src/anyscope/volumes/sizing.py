@@ -188,7 +188,7 @@ class _Costs:
     def _decoding_bytes(self, heads: int) -> int:
         """For each decoded voxel: labels and what is made on the way to them."""
         name = self.decoding.decoder.name
-        work = {"threshold": 2, "components": 14, "watershed": 40, "agglomeration": 60 + 8 * heads}
+        work = {"threshold": 2, "components": 14, "peaks": 48, "watershed": 40, "agglomeration": 60 + 8 * heads}
         return 6 + work.get(name, 24 + 24 * heads)
 
 

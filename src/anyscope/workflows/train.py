@@ -115,7 +115,7 @@ def train(
         segmenter.to(chosen)
         changes: dict[str, Any] = {"provenance": _provenance(dataset, settings, fitted)}
         if validation is not None:
-            judged = Validation.read(validation, segmenter.spec, settings)
+            judged = Validation.read(validation, segmenter.spec, settings, settings.tuning_planes)
             changes |= _tuned_decoders(judged.tuned_decoders(segmenter, inference), judged.protocol, run.path)
         else:
             changes["decoder"] = _untuned_decoder(dataset, settings, segmenter.spec)

@@ -4,6 +4,7 @@
 
 - ``threshold``: mask to 0/1, or the most probable of several classes.
 - ``components``: connected components of the mask, or of its interior.
+- ``peaks``: hills of the distance that are parted by deep enough passes.
 - ``watershed``: seeds where the maps are certain of an interior, grown over boundary and distance within the mask.
 - ``mutex_watershed``: affinities; neighbours attract each other, distant pixels may forbid it.
 - ``agglomeration``: small fragments joined by the affinity or boundary between them.
@@ -16,6 +17,7 @@ from anyscope.instances.decoders.base import DECODERS, Decoder, build_decoder
 from anyscope.instances.decoders.connected_components import Components
 from anyscope.instances.decoders.defaults import default_decoder, fitting_decoders
 from anyscope.instances.decoders.mutex_watershed import MutexWatershed
+from anyscope.instances.decoders.peaks import Peaks
 from anyscope.instances.decoders.regions import components
 from anyscope.instances.decoders.threshold import Threshold
 from anyscope.instances.decoders.watershed import Watershed
@@ -26,6 +28,7 @@ __all__ = [
     "Components",
     "Decoder",
     "MutexWatershed",
+    "Peaks",
     "Threshold",
     "Watershed",
     "build_decoder",

@@ -10,6 +10,7 @@ from anyscope.instances.decoders.agglomeration import Agglomeration
 from anyscope.instances.decoders.base import Decoder, Dimensions
 from anyscope.instances.decoders.connected_components import Components
 from anyscope.instances.decoders.mutex_watershed import MutexWatershed
+from anyscope.instances.decoders.peaks import Peaks
 from anyscope.instances.decoders.threshold import Threshold
 from anyscope.instances.decoders.watershed import Watershed
 
@@ -44,7 +45,7 @@ def fitting_decoders(
     common: dict[str, Any] = {"dimensions": dimensions, "anisotropy": anisotropy}
     found: list[Decoder] = []
     if {"boundary", "distance", "centre"} & heads:
-        found.append(Watershed(**common))
+        found += [Watershed(**common), Peaks(**common)]
     if "affinities" in heads:
         found.append(MutexWatershed(offsets=layout.offsets, **common))
     if {"boundary", "affinities"} & heads:
