@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyscope.datasets import PARTS, UnlabelledImages, open_dataset
+from anyscope.datasets.folder import objects_in_words, objects_of_mask
 from anyscope.datasets.split import default_split
 from anyscope.errors import AnyscopeError, BadInput
 from anyscope.geometry import Roi, VoxelSize
@@ -171,3 +172,23 @@ def test_one_stack_is_cut_along_its_longest_axis_with_a_gap():
     ends = [(split[part]["s"].start[2], split[part]["s"].stop[2]) for part in ("train", "val", "test")]
     assert ends == [(0, 672), (704, 800), (832, 1024)]
     assert "gap" in rule
+
+
+@pytest.mark.parametrize(("objects", "count"), [("2d", 5), ("3d", 2), (None, 2)])
+def test_objects_of_a_mask_are_its_components(make_dataset, objects, count):
+    """Two discs that touch at a corner of one slice only, one of them in three slices, the other in two."""
+    mask = np.zeros((3, 12, 12), np.uint8)
+    mask[:, 1:5, 1:5] = 255
+    mask[1:, 7:11, 7:11] = 255
+    described = {"labels": "mask"} | ({"objects": objects} if objects else {})
+    region = open_dataset(make_dataset({"s": (mask, mask)}, described)).labelled(None)[0]
+    assert region.read_reference("instances")[0].max() == count
+    assert region.planes(1, 2).read_reference("instances")[0].max() == 2
+    assert set(np.unique(region.read_reference("semantic")[0])) == {0, 1}
+    touching = mask.copy()
+    touching[1, 5:7, 5:7] = np.eye(2, dtype=np.uint8)
+    assert objects_of_mask(touching > 0, "2d").max() == 4  # corners touch
+    assert objects_of_mask(touching > 0, "3d").max() == 1
+    assert "26-connected" in objects_in_words("mask", "3d")
+    assert "8-connected components of each slice" in objects_in_words("mask", "2d")
+    assert objects_in_words("instances", "3d") == ""

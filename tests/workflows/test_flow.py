@@ -289,7 +289,7 @@ def test_affinities_are_learned_decoded_and_compared(blobs, tmp_path):
     tuned = json.loads((run / "decoders.json").read_text())
     ratings = [one["scores"]["accuracy_50"] for one in tuned["decoders"]]
     assert {one["decoder"]["name"] for one in tuned["decoders"]} == {
-        "mutex_watershed", "agglomeration", "watershed", "components",
+        "mutex_watershed", "agglomeration", "watershed", "peaks", "components",
     }  # fmt: skip
     assert ratings == sorted(ratings, reverse=True)
     assert json.loads((run / "test" / "evaluation.json").read_text())["protocol"] == "instances_2d"
@@ -298,3 +298,19 @@ def test_affinities_are_learned_decoded_and_compared(blobs, tmp_path):
     with pytest.raises(BadInput, match="test-time augmentation"):
         anyscope.predict(run, blobs, tmp_path / "tta", inference=InferenceSettings(augmentation="d4"), device="cpu")
     assert not (tmp_path / "tta").exists()
+
+
+def test_objects_of_masks_are_learned_and_scored(blobs, tmp_path):
+    """A mask makes objects by what touches, in training, tuning and scores alike, and the page of scores says so."""
+    data = tmp_path / "masks"
+    shutil.copytree(blobs, data)
+    for path in (data / "labels").iterdir():
+        write_labels(path, (read_labels(path) > 0).astype(np.uint8) * 255)
+    (data / "dataset.yaml").write_text("labels: mask\nobjects: 2d\n")
+    found = anyscope.train(data, tmp_path / "run", settings=tiny(task="instances", epochs=1), device="cpu").test
+    assert found is not None
+    assert found["conventions"]["objects of the reference"].startswith("8-connected components of each slice")
+    assert found["mean"]["reference_objects"] > 1.5
+    again = anyscope.evaluate(tmp_path / "run" / "test" / "predictions", data, protocol="instances_2d", split="test")
+    assert again.to_json()["scores"] == pytest.approx(found["scores"])
+    assert "objects of the reference" in again.conventions

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Task
 from anyscope.errors import BadInput
-from anyscope.instances.decoders import components
+from anyscope.images.components import components
 from anyscope.metrics.morphology import morphology
 
 SPECK_PX = 10

@@ -21,7 +21,6 @@ from anyscope.datasets.folder import ImageRegion, LabelledRegion
 from anyscope.geometry import Roi
 from anyscope.images import to_unit
 from anyscope.images.resampling import Resampling, resample_image, resample_labels, resampling_for
-from anyscope.instances.decoders import components
 from anyscope.models import SegmenterSpec
 from anyscope.seeding import generator
 
@@ -95,16 +94,12 @@ def read_views(regions: Sequence[ImageRegion], spec: SegmenterSpec, zoom: float,
 def read_labels_only(
     regions: Sequence[LabelledRegion], spec: SegmenterSpec, zoom: float, cuts: Cuts
 ) -> tuple[list[Labels], list[NDArray[np.bool_]]]:
-    """Labels and the pixels that count of as many cuts as ``cuts.labelled_planes`` allows.
-
-    Where the task is instances and the labels are a mask, its connected components are the objects.
-    """
+    """Labels and the pixels that count of as many cuts as ``cuts.labelled_planes`` allows."""
     found, counting = [], []
     for slot in _slots(regions, spec, zoom, replace(cuts, planes=cuts.labelled_planes)):
         region = regions[slot.region]
         labels, valid = _labels(region, slot, spec.task, _resampling(region, spec, zoom))
-        merged = spec.task == "instances" and region.kind != "instances"
-        found.append(components(labels > 0, 3, 3) if merged else labels)
+        found.append(labels)
         counting.append(valid)
     return found, counting
 

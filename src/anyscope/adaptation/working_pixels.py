@@ -8,7 +8,7 @@ import numpy as np
 
 from anyscope.contracts import Task
 from anyscope.datasets import LabelledImages
-from anyscope.instances.decoders import components
+from anyscope.images.components import components
 from anyscope.metrics import morphology
 from anyscope.training.settings import TrainSettings
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 
 import typer
 
 from anyscope.cli import adapting, looking, stressing, working
 from anyscope.cli.looking import data_app
 from anyscope.errors import AnyscopeError, BadInput, Interrupted
+from anyscope.running import processes
 
 app = typer.Typer(
     help="Segmentation that holds on any microscope: train, stress, adapt, predict, evaluate, report.",
@@ -25,12 +28,14 @@ app.add_typer(data_app, name="data")
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 """The base of typer's own errors, which typer does not export by name."""
+_TOGETHER = ("train", "pretrain", "adapt")
+"""Verbs that ``torchrun`` may start several times, for one network."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are one line on stderr."""
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except AnyscopeError as error:
         return _fail(str(error), error.exit_code)
@@ -44,6 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _run(arguments: Sequence[str]) -> object:
+    """Carry out a verb; of processes that were started together the first one prints."""
+    verb = arguments[0] if arguments else ""
+    if processes.count() > 1 and not verb.startswith("-") and verb not in _TOGETHER:
+        found = f"{processes.count()} processes were started together (WORLD_SIZE)"
+        raise BadInput(verb or "anyscope", found, f"one, or {', '.join(_TOGETHER)}", "start it by itself; see --jobs")
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere) if processes.rank() else nullcontext():
+        return app(args=arguments, standalone_mode=False)
 
 
 def _fail(message: str, code: int) -> int:

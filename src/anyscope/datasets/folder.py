@@ -21,6 +21,7 @@ from anyscope.datasets.split import Shape, Split, check_parts, declared_split, d
 from anyscope.errors import BadInput
 from anyscope.geometry import Roi, VoxelSize
 from anyscope.images import Image, Intensity, ReadOptions, list_images, load_unit, open_image, open_labels
+from anyscope.images.components import components
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class LabelledRegion(ImageRegion):
     def read_reference(self, task: Task) -> tuple[Labels, NDArray[np.bool_]]:
         """The reference as the task wants it, and the mask (z, y, x) of voxels that count.
 
-        ``semantic`` makes a mask of mask and instance labels and keeps class numbers; ``instances`` keeps ids.
+        ``semantic`` makes a mask of mask and instance labels and keeps class numbers. ``instances`` keeps ids; the
+        objects of a mask are its connected components, see :func:`objects_of_mask`.
         """
         labels = self.read_labels()
         valid = ~np.isin(labels, self.ignore) if self.ignore else np.ones(labels.shape, dtype=bool)
@@ -88,7 +90,27 @@ class LabelledRegion(ImageRegion):
                     "declare its class or list it under 'ignore' in dataset.yaml",
                 )
             return labels, valid
-        return (labels > 0).astype(np.uint8) if task == "semantic" else labels, valid
+        if task == "semantic":
+            return (labels > 0).astype(np.uint8), valid
+        return objects_of_mask(labels > 0, self.objects) if self.kind == "mask" else labels, valid
+
+
+def objects_of_mask(mask: NDArray[np.bool_], objects: Literal["2d", "3d"] | None) -> Labels:
+    """The objects of a mask (z, y, x): pixels that touch, corners included, are one.
+
+    Args:
+        mask: The mask.
+        objects: ``2d`` takes every slice for itself; otherwise objects are those of the volume.
+    """
+    return components(mask, 2, 2) if objects == "2d" or len(mask) == 1 else components(mask, 3, 3)
+
+
+def objects_in_words(kind: LabelKind, objects: Literal["2d", "3d"] | None) -> str:
+    """How a dataset's labels make objects; empty where they are objects already."""
+    if kind != "mask":
+        return ""
+    how = "8-connected components of each slice" if objects == "2d" else "26-connected components (8 in 2D)"
+    return f"{how} of the mask, so that what touches is one"
 
 
 RegionT = TypeVar("RegionT", bound=ImageRegion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 from typing import Any, NamedTuple
 
@@ -77,6 +77,8 @@ def evaluate_pairs(
     protocol: EvaluationProtocol,
     pairs: Iterable[Pair | tuple[str, AnyLabels, AnyLabels]],
     seed: int = 0,
+    *,
+    objects: str = "",
 ) -> Evaluation:
     """Score predictions image by image; only one pair need be in memory at a time.
 
@@ -84,6 +86,7 @@ def evaluate_pairs(
         protocol: How to score, from :data:`anyscope.metrics.PROTOCOLS`.
         pairs: For each image its name, reference and prediction, or a :class:`Pair`.
         seed: Seed of the bootstrap.
+        objects: How objects were made of references that are masks; said beside the protocol's conventions.
 
     Raises:
         BadInput: There is no image, or one cannot be scored; the message names it.
@@ -95,7 +98,9 @@ def evaluate_pairs(
             counts.append((name, protocol.measure(*arrays)))
         except BadInput as error:
             raise BadInput(name, f"{error.subject}: {error.found}", error.expected, error.remedy) from error
-    return evaluate_counts(protocol, counts, seed)
+    found = evaluate_counts(protocol, counts, seed)
+    stated = {"objects of the reference": objects, **found.conventions} if objects else found.conventions
+    return replace(found, conventions=stated)
 
 
 def evaluate_counts(protocol: EvaluationProtocol, counts: Sequence[tuple[str, Counts]], seed: int = 0) -> Evaluation:

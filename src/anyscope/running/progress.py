@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from anyscope.running import processes
+
 
 def duration(seconds: float) -> str:
     """A duration in words that fit a progress line.
@@ -23,8 +25,9 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """One plain line on stderr; stdout belongs to results."""
-    print(text, file=sys.stderr, flush=True)
+    """One plain line on stderr; stdout belongs to results. Of processes that train together the first one speaks."""
+    if processes.rank() == 0:
+        print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -94,7 +97,7 @@ class _Bar(Progress):
 @contextmanager
 def progress(task: str, total: int, unit: str, done: int = 0) -> Iterator[Progress]:
     """Report the progress of ``task`` over ``total`` units, of which ``done`` were finished by an earlier run."""
-    shown = (_Bar if sys.stderr.isatty() else Progress)(task, total, unit, done)
+    shown = (_Bar if sys.stderr.isatty() and processes.rank() == 0 else Progress)(task, total, unit, done)
     try:
         yield shown
     finally:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from anyscope.errors import BadInput, Interrupted, explain_os_errors
+from anyscope.running import processes
 from anyscope.running.atomic import refuse_existing, remove, write_text
 from anyscope.running.documents import dump_document, read_mapping
 
@@ -47,12 +48,24 @@ class RunFolder:
     def start(cls, path: Path, settings: Mapping[str, Plain], *, resume: bool, force: bool) -> RunFolder:
         """Make the folder, or continue one.
 
+        Of processes that train together the first does so, and the others get a scratch copy; see
+        :mod:`anyscope.running.processes`.
+
         Args:
             path: The run folder.
             settings: Plain data that decides the result; ``resume`` is refused where it differs.
             resume: Continue what is there; start where there is nothing.
             force: Remove what is there and start anew.
         """
+        if processes.rank() > 0:
+            return cls(processes.scratch_of(path))
+        run = cls._start(path, settings, resume=resume, force=force)
+        processes.wait()
+        processes.wait()
+        return run
+
+    @classmethod
+    def _start(cls, path: Path, settings: Mapping[str, Plain], *, resume: bool, force: bool) -> RunFolder:
         run = cls(path)
         if force and not resume:
             if path.exists() and not (path / "settings.yaml").is_file() and any(path.iterdir()):

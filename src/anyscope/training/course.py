@@ -76,7 +76,6 @@ def follow(
     seed: int,
     device: torch.device | str,
     title: str = "train",
-    main: bool = True,
     after_epoch: Callable[[int], None] | None = None,
 ) -> None:
     """Let a course run to its end, or from where it was stopped.
@@ -89,7 +88,6 @@ def follow(
         seed: Seed of dropout.
         device: Where it runs.
         title: Name on the progress line.
-        main: Whether this process writes, where there are several.
         after_epoch: Called after each epoch, counted from 1, before its checkpoint; after a kill perhaps twice.
 
     Raises:
@@ -103,9 +101,8 @@ def follow(
         done, seconds = state["epoch"], state["seconds"]
         for name, part in course.parts.items():
             part.load_state_dict(state["parts"][name])
-    if main:
-        run.keep_records(done)
-    with _tensorboard(run, done, main) as board, progress(title, epochs * steps, "steps", done * steps) as shown:
+    run.keep_records(done)
+    with _tensorboard(run, done) as board, progress(title, epochs * steps, "steps", done * steps) as shown:
         while done < epochs:
             started = time.monotonic()
             course.begin_epoch(done)
@@ -125,11 +122,10 @@ def follow(
                 after_epoch(done)
             seconds += time.monotonic() - started
             record["seconds"] = round(seconds, 3)
-            if main:
-                parts = {name: part.state_dict() for name, part in course.parts.items()}
-                save_checkpoint(last, {"epoch": done, "seconds": seconds, "parts": parts})
-                run.record(record)
-                board(record)
+            parts = {name: part.state_dict() for name, part in course.parts.items()}
+            save_checkpoint(last, {"epoch": done, "seconds": seconds, "parts": parts})
+            run.record(record)
+            board(record)
 
 
 def _refuse_infinite(losses: Values, title: str, number: int) -> None:
@@ -154,10 +150,7 @@ def _dropout_stream(seed: int, step: int, device: torch.device) -> Iterator[None
 
 
 @contextmanager
-def _tensorboard(run: RunFolder, epoch: int, main: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    if not main:
-        yield lambda _: None
-        return
+def _tensorboard(run: RunFolder, epoch: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(run.path / "tensorboard"), purge_step=epoch + 1) as writer:

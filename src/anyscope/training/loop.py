@@ -88,8 +88,7 @@ class SupervisedCourse(NetworkCourse):
         self.step_epoch(values.get("val_loss", means["loss"]))
         if rating > self.best.rating or not self._best_file.is_file():
             self.best.epoch, self.best.score, self.best.rating = epoch, score, rating
-            if self.accelerator.is_main_process:
-                save_weights(weights, self._best_file)
+            save_weights(weights, self._best_file)
         return values
 
     def describe(self) -> str:

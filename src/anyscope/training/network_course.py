@@ -14,9 +14,11 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DataLoaderConfiguration
 from torch import nn
 from torch.utils.data import Dataset
 
+from anyscope.errors import BadInput
 from anyscope.models import Segmenter
 from anyscope.running.run_folder import RunFolder
 from anyscope.training.batches import Batch, epoch_loader
@@ -35,7 +37,8 @@ QUIET = AugmentationSettings(
 def accelerated(settings: LearnSettings, *, cpu: bool) -> Iterator[Accelerator]:
     """Devices, processes and precision for the block; several trainings can follow each other in one process."""
     precision = "no" if settings.precision == "fp32" else settings.precision
-    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, split_batches=True)
+    loading = DataLoaderConfiguration(split_batches=True)
+    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, dataloader_config=loading)
     try:
         yield accelerator
     finally:
@@ -54,7 +57,7 @@ class NetworkCourse(Course):
             parameters that stay as they are in all epochs are not given to the optimiser.
 
     Raises:
-        BadInput: The network cannot be tuned as the settings ask.
+        BadInput: The network cannot be tuned as the settings ask, or the batch does not divide among the processes.
     """
 
     def __init__(
@@ -64,6 +67,9 @@ class NetworkCourse(Course):
         dataset: Dataset[Batch],
         settings: LearnSettings,
     ) -> None:
+        if settings.batch % accelerator.num_processes:
+            found = f"{settings.batch} for {accelerator.num_processes} processes"
+            raise BadInput("batch", found, "a multiple of their number", "--set batch=N")
         self.accelerator, self._dataset, self._settings = accelerator, dataset, settings
         self._kept: AbstractContextManager[None] = nullcontext()
         self._segmenter = segmenter
@@ -130,7 +136,6 @@ class NetworkCourse(Course):
                 seed=settings.seed,
                 device=accelerator.device,
                 title=title,
-                main=accelerator.is_main_process,
                 after_epoch=after_epoch,
             )
         finally:

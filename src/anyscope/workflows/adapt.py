@@ -19,6 +19,7 @@ from anyscope.adaptation.views import Cuts, read_labels_only
 from anyscope.datasets import Dataset, open_dataset
 from anyscope.images import ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, save_segmenter
+from anyscope.running import processes
 from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
@@ -121,10 +122,11 @@ def adapt(
         **settings.model_dump(mode="json"),
     }
     chosen = choose_device(device)
+    processes.join(chosen)
     run = RunFolder.start(out, plain, resume=resume, force=force)
     if run.finished:
         say(f"{out}: finished already, nothing to do")
-        return _result(out)
+        return _result(run.path)
     for line in comparison.lines():
         say(f"domains: {line}")
     if method is None:
@@ -133,9 +135,9 @@ def adapt(
     _describe(labelled, unlabelled, domains, settings, segmenter.spec, chosen, trained=init is not None)
     start = segmenter.spec
     with run.explain_interrupt():
-        adapted = carry_out(domains, settings, segmenter, out / "steps", chosen, trained=init is not None)
-        adaptation_pictures(domains, settings, start, adapted, comparison, chosen, init).save(out / PICTURES)
-        save_segmenter(_finished(adapted, labelled, unlabelled, settings), out / "segmenter", replace=True)
+        adapted = carry_out(domains, settings, segmenter, run.path / "steps", chosen, trained=init is not None)
+        adaptation_pictures(domains, settings, start, adapted, comparison, chosen, init).save(run.path / PICTURES)
+        save_segmenter(_finished(adapted, labelled, unlabelled, settings), run.path / "segmenter", replace=True)
         document = describe(adapted, settings) | {
             "comparison": comparison.to_dict(),
             "differences": comparison.lines(),
@@ -144,10 +146,10 @@ def adapt(
             "target": unlabelled.root.resolve().name,
             "target_images": len(domains.target),
         }
-        write_text(out / DOCUMENT, json.dumps(document, indent=2) + "\n")
-        adapt_report(out)
+        write_text(run.path / DOCUMENT, json.dumps(document, indent=2) + "\n")
+        adapt_report(run.path)
         run.finish({"method": settings.title, "alarms": len(adapted.alarms)})
-    return _result(out)
+    return _result(run.path)
 
 
 def _reference(domains: Domains, spec: SegmenterSpec, zoom: float) -> Traits:

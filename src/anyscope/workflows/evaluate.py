@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Task
 from anyscope.datasets import Part, open_dataset
-from anyscope.datasets.folder import LabelledRegion
+from anyscope.datasets.folder import LabelledRegion, objects_in_words
 from anyscope.errors import BadInput
 from anyscope.geometry import Roi
 from anyscope.images import Image, ReadOptions, list_images, open_labels, stem_of
@@ -39,7 +39,7 @@ def evaluate(
     Args:
         prediction: A file, or a folder of files.
         reference: A file, a folder of files with the same stems, or a dataset folder, whose ``labels/`` are taken and
-            whose ignored labels are not scored.
+            whose ignored labels are not scored, and whose masks are made objects where objects are scored.
         protocol: A name of :data:`anyscope.metrics.PROTOCOLS`; by default ``semantic`` for masks, ``multiclass`` for
             more than two classes and ``instances`` for instance labels, as the dataset says or as the values of the
             references show. Several classes need a dataset that declares them; elsewhere a mask is everything above 0.
@@ -58,7 +58,10 @@ def evaluate(
     if report is not None and pairs.dataset is None:
         remedy = "leave --report out, or give the dataset as the reference"
         raise BadInput(reference, "no images for a report", "a dataset folder with images/ and labels/", remedy)
-    result = evaluate_pairs(chosen, pairs.of(chosen.task))
+    objects = ""
+    if chosen.task == "instances" and pairs.dataset is not None:
+        objects = objects_in_words(pairs.dataset.kind, pairs.dataset.description.objects)
+    result = evaluate_pairs(chosen, pairs.of(chosen.task), objects=objects)
     if report is not None and pairs.dataset is not None:
         from anyscope.workflows.evaluation_page import write_evaluation_page
 
@@ -107,6 +110,9 @@ class _Pairs:
             predicted = open_labels(self._predictions[name], self._read)
             if self.dataset is not None and self._regions[name].roi.size > PIECEWISE_VOXELS:
                 region = self._regions[name]
+                if task == "instances" and region.kind == "mask":
+                    found = f"a mask of {region.roi.size} voxels, whose objects cannot be counted piece by piece"
+                    raise BadInput(region.labels.path, found, "labels of instances", "or --protocol semantic")
                 pieces = _pieces(region, predicted, task)
                 yield Pair(name, pieces[0], pieces[1], region.voxel_size_nm)
                 continue

@@ -16,6 +16,7 @@ from anyscope.errors import AnyscopeError, BadInput, Incomplete
 from anyscope.images import ReadOptions
 from anyscope.models import MODELS
 from anyscope.options import parse_overrides
+from anyscope.running import processes
 from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
 from anyscope.running.engines import choose_engine, worker_device
@@ -97,6 +98,9 @@ def train_grid(
         BadInput: Unknown models, or datasets of one name.
         Incomplete: Some runs failed; the others are done.
     """
+    if processes.count() > 1:
+        shared = f"{processes.count()} processes were started together (WORLD_SIZE), for {len(models)} model(s)"
+        raise BadInput("train", shared, "one model, one dataset and one seed", "start it by itself, with --jobs")
     out = Path(out)
     asked = {model: _model(model, settings) for model in models}
     names = {Path(path).resolve().name: Path(path) for path in data}

@@ -12,6 +12,7 @@ from anyscope.datasets.holding_out import hold_out
 from anyscope.images import ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, initialise, save_segmenter
 from anyscope.reports.pretext_report import PretextPictures
+from anyscope.running import processes
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
 from anyscope.running.run_folder import RunFolder
@@ -93,6 +94,7 @@ def pretrain(
         **settings.model_dump(mode="json"),
     }
     chosen = choose_device(device)
+    processes.join(chosen)
     network = build_segmenter(spec, settings.seed, settings.weights)
     if init is not None:
         for line in initialise(network, Path(init)).describe():
@@ -110,7 +112,7 @@ def pretrain(
         save_segmenter(network, run.path / "segmenter", replace=True)
         _pictures(repaired, network.spec).save(run.path / PICTURES)
         run.finish({f"{name}_error": mean(repaired.errors(name)) for name in ("spoiled", "repaired")})
-        pretrain_report(out)
+        pretrain_report(run.path)
     return _result(run)
 
 

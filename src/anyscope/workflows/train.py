@@ -14,6 +14,7 @@ from anyscope.inference import InferenceSettings
 from anyscope.metrics import EvaluationProtocol
 from anyscope.models import SegmenterSpec, build_segmenter, initialise, save_segmenter
 from anyscope.models.spec import DecoderSpec, LinkerSpec
+from anyscope.running import processes
 from anyscope.running.atomic import write_text
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import say
@@ -91,6 +92,7 @@ def train(
         **settings.model_dump(mode="json"),
     }
     chosen = choose_device(device)
+    processes.join(chosen)
     segmenter = build_segmenter(spec, settings.seed, settings.weights)
     if init is not None:
         for line in initialise(segmenter, Path(init)).describe():
@@ -112,6 +114,9 @@ def train(
     inference = InferenceSettings(device=chosen)
     with run.explain_interrupt():
         fitted = fit(segmenter, training, validation, settings, run, cpu=chosen == "cpu")
+        if processes.rank() > 0:
+            run.finish({"best_epoch": fitted.best_epoch, "validation_score": fitted.best_score})
+            return _result(run)
         segmenter.to(chosen)
         changes: dict[str, Any] = {"provenance": _provenance(dataset, settings, fitted)}
         if validation is not None:
@@ -124,7 +129,7 @@ def train(
         if dataset.split["test"]:
             score_part(segmenter, dataset, "test", run.path / "test", inference, _protocol(dataset, settings))
         run.finish({"best_epoch": fitted.best_epoch, "validation_score": fitted.best_score})
-        report(out)
+        report(run.path)
     return _result(run)
 
 

@@ -13,6 +13,7 @@ from skimage.segmentation import watershed as sk_watershed
 
 from anyscope.contracts import HeadLayout
 from anyscope.errors import BadInput
+from anyscope.images.components import components
 from anyscope.instances import (
     DECODERS,
     Components,
@@ -23,7 +24,6 @@ from anyscope.instances import (
     default_decoder,
     fitting_decoders,
 )
-from anyscope.instances.decoders import components
 
 from ..objects import OFFSETS_2D, OFFSETS_3D, affinities_of, cells, perfect_maps
 

@@ -18,7 +18,6 @@ from anyscope.instances.decoders.connected_components import Components
 from anyscope.instances.decoders.defaults import default_decoder, fitting_decoders
 from anyscope.instances.decoders.mutex_watershed import MutexWatershed
 from anyscope.instances.decoders.peaks import Peaks
-from anyscope.instances.decoders.regions import components
 from anyscope.instances.decoders.threshold import Threshold
 from anyscope.instances.decoders.watershed import Watershed
 
@@ -32,7 +31,6 @@ __all__ = [
     "Threshold",
     "Watershed",
     "build_decoder",
-    "components",
     "default_decoder",
     "fitting_decoders",
 ]

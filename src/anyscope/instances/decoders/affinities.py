@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Offset
 from anyscope.errors import BadInput
-from anyscope.instances.decoders.regions import Ids, Map, Mask
+from anyscope.images.components import Ids, Mask
+from anyscope.instances.decoders.regions import Map
 from anyscope.instances.maps import Maps
 
 _AXES = ("z", "y", "x")

@@ -13,21 +13,11 @@ from pydantic import ConfigDict
 
 from anyscope.contracts import Labels, Offset
 from anyscope.errors import BadInput
+from anyscope.images.components import Ids, Mask, components
 from anyscope.instances.decoders.affinities import channels_of, cut_boundary, held_together, neighbour_links
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability, Sigma
 from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
-from anyscope.instances.decoders.regions import (
-    Ids,
-    Map,
-    Mask,
-    add_unseeded,
-    components,
-    distance_to,
-    distance_within,
-    flood,
-    place,
-    smooth,
-)
+from anyscope.instances.decoders.regions import Map, add_unseeded, distance_to, distance_within, flood, place, smooth
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
 from anyscope.instances.multicut import log_odds, multicut
 

@@ -10,14 +10,13 @@ from pydantic import ConfigDict
 
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
+from anyscope.images.components import components, neighbours_of
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability
 from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
 from anyscope.instances.decoders.regions import (
     add_unseeded,
-    components,
     distance_to,
     flood,
-    neighbours_of,
     place,
 )
 from anyscope.instances.maps import Maps, check_maps, foreground_probability

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from anyscope.contracts import Labels
+from anyscope.images.components import Ids, components
 from anyscope.instances.decoders.base import Count, Dimensions
-from anyscope.instances.decoders.regions import Ids, Map, components, distance_to, flood
+from anyscope.instances.decoders.regions import Map, distance_to, flood
 from anyscope.instances.numbering import compact, count_pixels
 
 Small = Literal["remove", "merge"]

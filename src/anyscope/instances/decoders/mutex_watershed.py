@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from anyscope.contracts import Labels, Offset
 from anyscope.errors import BadInput
+from anyscope.images.components import Ids, Mask
 from anyscope.instances.decoders.affinities import (
     Channels,
     channels_of,
@@ -20,7 +21,7 @@ from anyscope.instances.decoders.affinities import (
 )
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability
 from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
-from anyscope.instances.decoders.regions import Ids, Map, Mask, place
+from anyscope.instances.decoders.regions import Map, place
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
 
 Stride = Annotated[int, Field(ge=1, le=64)]

@@ -11,9 +11,10 @@ from pydantic import ConfigDict, Field
 
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
+from anyscope.images.components import Ids, Mask
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability, Sigma
 from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
-from anyscope.instances.decoders.regions import Ids, Map, Mask, distance_within, place, smooth
+from anyscope.instances.decoders.regions import Map, distance_within, place, smooth
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
 
 _FLAT = np.float32(0.995)

@@ -11,9 +11,10 @@ from pydantic import ConfigDict, Field
 
 from anyscope.contracts import Labels
 from anyscope.errors import BadInput
+from anyscope.images.components import Mask, components
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability, Sigma
 from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
-from anyscope.instances.decoders.regions import Map, Mask, add_unseeded, components, distance_to, flood, place, smooth
+from anyscope.instances.decoders.regions import Map, add_unseeded, distance_to, flood, place, smooth
 from anyscope.instances.maps import Maps, check_maps, foreground_probability
 
 _FAINT = 1e-3
