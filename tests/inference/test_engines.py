@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import anyscope
 from anyscope.errors import BadInput, EnvironmentFault
+from anyscope.geometry import Roi
 from anyscope.images import open_image, open_labels, write_image
 from anyscope.inference import InferenceSettings, predict_maps
 from anyscope.inference.engines import ENGINES, build_engine, fastest, installed_engines, measure_engines
@@ -122,3 +124,19 @@ def test_short_work_stays_with_torch(work, monkeypatch):
     monkeypatch.setattr(choosing, "build_engine", build)
     anyscope.predict(work / "run", work / "images", work / "out", device="cpu")
     assert json.loads((work / "out" / "engine.json").read_text()) == {"engine": "torch", "seconds": {}}
+
+
+def test_the_choice_does_not_depend_on_how_much_there_is(segmenter, monkeypatch):
+    """Of a volume much larger than what predicting it may use only a tile is measured."""
+    shapes = []
+
+    def measure(segmenter, shape, names):
+        shapes.append(shape)
+        return {name: 1.0 for name in names}
+
+    monkeypatch.setattr(choosing, "measure_engines", measure)
+    monkeypatch.setattr(choosing, "installed_engines", lambda: ["torch", "openvino"])
+    volume = SimpleNamespace(roi=Roi((0, 0, 0), (4000, 9000, 300)), pixel_size_nm=None)
+    inference = InferenceSettings(device="cpu", memory_bytes=1 << 20)
+    assert choosing.choose_engine(segmenter, None, None, [volume], inference)[0] == "torch"
+    assert shapes == [(512, 390), (512, 390)]  # at the zoom of the network

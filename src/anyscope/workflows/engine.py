@@ -8,7 +8,8 @@ from pathlib import Path
 
 from anyscope.datasets.folder import ImageRegion
 from anyscope.errors import BadInput
-from anyscope.inference import InferenceSettings, estimate_memory
+from anyscope.images.resampling import resampling_for
+from anyscope.inference import InferenceSettings
 from anyscope.inference.engines import (
     ENGINES,
     EngineNetwork,
@@ -87,24 +88,22 @@ def choose_engine(
         return "torch", {}
     seconds: dict[str, float] = {}
     if name is None:
-        name, seconds = _choose(segmenter, regions, inference, worth_s)
+        name, seconds = _choose(segmenter, regions, worth_s)
     times = ", ".join(f"{other} {time:.3f} s" for other, time in seconds.items())
     say(f"engine: {name}" + (f" ({times} a tile)" if times else ""))
     return name, seconds
 
 
-def _choose(
-    segmenter: Segmenter, regions: Sequence[ImageRegion], inference: InferenceSettings, worth_s: float
-) -> tuple[str, dict[str, float]]:
+def _choose(segmenter: Segmenter, regions: Sequence[ImageRegion], worth_s: float) -> tuple[str, dict[str, float]]:
     others = [name for name in installed_engines() if name != "torch"]
     if not others or not regions:
         return "torch", {}
     largest = max(regions, key=lambda region: region.roi.size)
-    shape = (largest.image.shape[0], *largest.roi.shape)
-    plan = estimate_memory(segmenter, shape, inference, largest.pixel_size_nm)
-    height, width = (min(length, _LARGEST_PX) for length in plan.working_shape)
+    spec, own = segmenter.spec, largest.roi.shape[1:]
+    working = resampling_for(largest.pixel_size_nm, spec.pixel_size_nm, spec.input.zoom).working_shape(own)
+    height, width = (min(length, _LARGEST_PX) for length in working)
     alone = measure_engines(segmenter, (height, width), ["torch"])["torch"]
-    scale = plan.working_shape[0] * plan.working_shape[1] / (largest.roi.shape[1] * largest.roi.shape[2])
+    scale = working[0] * working[1] / (own[0] * own[1])
     pixels = scale * sum(region.roi.size for region in regions)
     if alone * pixels / (height * width) < worth_s:
         return "torch", {}
