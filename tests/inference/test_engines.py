@@ -132,7 +132,7 @@ def test_the_choice_does_not_depend_on_how_much_there_is(segmenter, monkeypatch)
 
     def measure(segmenter, shape, names):
         shapes.append(shape)
-        return {name: 1.0 for name in names}
+        return dict.fromkeys(names, 1.0)
 
     monkeypatch.setattr(choosing, "measure_engines", measure)
     monkeypatch.setattr(choosing, "installed_engines", lambda: ["torch", "openvino"])
