@@ -148,7 +148,13 @@ def main(arguments: Sequence[str] = ()) -> None:
             scored = run("evaluate", out, truth, "--protocol", "instances", "--json")
             report("evaluate", scored, size)
             scores = json.loads(scored.output[scored.output.index("{") :])["scores"]
-            print("   ", ", ".join(f"{name} {scores[name]:.4f}" for name in ("accuracy_50", "adapted_rand_error")))
+            print(
+                "   ",
+                ", ".join(
+                    f"{name} {scores[name]:.4f}"
+                    for name in ("accuracy_50", "accuracy_75", "reference_objects", "predicted_objects")
+                ),
+            )
             shutil.rmtree(data)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
