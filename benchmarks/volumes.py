@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,11 @@ def report(name: str, peak: Peak, mib: float) -> None:
     )
 
 
-def fitted_network(folder: Path) -> Path:
-    """The smallest U-Net, trained for seconds on one slice of a volume of the same kind."""
+SMALLEST = {"model": "unet_simple", "arguments": {"filters": (4, 4)}}
+
+
+def fitted_network(folder: Path, network: Mapping[str, object] = SMALLEST) -> Path:
+    """A network, by default the smallest U-Net, trained for seconds on one slice of a volume of the same kind."""
     import numpy as np
     import torch
 
@@ -106,8 +109,8 @@ def fitted_network(folder: Path) -> Path:
     truth = lattice.labels(region)
     image = torch.from_numpy(lattice.image(region, truth)[None].astype(np.float32) / 255)
     decoder = {"name": "components", "parameters": {"dimensions": 3, "min_size_px": 64}}
-    spec = {"model": "unet_simple", "arguments": {"filters": (4, 4)}, "task": "instances", "decoder": decoder}
-    segmenter = build_segmenter(SegmenterSpec.model_validate(spec | {"intensity": {"kind": "dtype"}}), seed=2).eval()
+    spec = {**network, "task": "instances", "heads": ("mask",), "decoder": decoder, "intensity": {"kind": "dtype"}}
+    segmenter = build_segmenter(SegmenterSpec.model_validate(spec), seed=2).eval()
     optimiser = torch.optim.Adam(segmenter.parameters(), 0.02)
     target = torch.from_numpy((truth > 0)[None].astype(np.float32))
     for _ in range(STEPS):
