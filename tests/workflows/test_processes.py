@@ -11,9 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from accelerate import Accelerator
 from safetensors.numpy import load_file
+from tests.workflows.conftest import tiny
 
+import anyscope
 from anyscope.cli import main
+from anyscope.errors import BadInput
 from anyscope.running.run_folder import RunFolder
 
 SETTINGS = [
@@ -108,8 +112,7 @@ def test_what_processes_cannot_share_is_refused(arguments, said, blobs, tmp_path
     assert shown.count("\n") == 1
 
 
-def test_a_batch_divides_among_processes(blobs, tmp_path):
-    command = together("train", "--data", blobs, "--out", tmp_path / "out", *OPTIONS, "--set", "batch=3")
-    done = call(command, tmp_path)
-    assert done.returncode != 0
-    assert "batch: 3 for 2 processes; expected a multiple of their number" in done.stderr
+def test_a_batch_divides_among_processes(blobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(Accelerator, "num_processes", 3)
+    with pytest.raises(BadInput, match="batch: 4 for 3 processes; expected a multiple of their number"):
+        anyscope.train(blobs, tmp_path / "out", settings=tiny(), device="cpu")
