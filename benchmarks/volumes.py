@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STEPS = 120
+SCORES = ("accuracy_50", "accuracy_75", "reference_objects", "predicted_objects")
 
 
 @dataclass
@@ -151,13 +152,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             scored = run("evaluate", out, truth, "--protocol", "instances", "--json")
             report("evaluate", scored, size)
             scores = json.loads(scored.output[scored.output.index("{") :])["scores"]
-            print(
-                "   ",
-                ", ".join(
-                    f"{name} {scores[name]:.4f}"
-                    for name in ("accuracy_50", "accuracy_75", "reference_objects", "predicted_objects")
-                ),
-            )
+            print("   ", ", ".join(f"{name} {scores[name]:.4f}" for name in SCORES))
             shutil.rmtree(data)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyscope.datasets import PARTS, UnlabelledImages, open_dataset
-from anyscope.datasets.folder import objects_in_words, objects_of_mask
+from anyscope.datasets.folder import objects_of_mask
 from anyscope.datasets.split import default_split
 from anyscope.errors import AnyscopeError, BadInput
 from anyscope.geometry import Roi, VoxelSize
@@ -189,6 +189,18 @@ def test_objects_of_a_mask_are_its_components(make_dataset, objects, count):
     touching[1, 5:7, 5:7] = np.eye(2, dtype=np.uint8)
     assert objects_of_mask(touching > 0, "2d").max() == 4  # corners touch
     assert objects_of_mask(touching > 0, "3d").max() == 1
-    assert "26-connected" in objects_in_words("mask", "3d")
-    assert "8-connected components of each slice" in objects_in_words("mask", "2d")
-    assert objects_in_words("instances", "3d") == ""
+
+
+@pytest.mark.parametrize(
+    ("described", "words"),
+    [
+        ({"labels": "mask", "objects": "3d"}, "26-connected components"),
+        ({"labels": "mask", "objects": "2d"}, "8-connected components of each slice"),
+        ({"labels": "instances"}, ""),
+    ],
+)
+def test_how_masks_make_objects_is_said(make_dataset, blobs, described, words):
+    dataset = open_dataset(make_dataset({"s": blobs(shape=(3, 64, 96))}, described))
+    assert dataset.objects_in_words("instances").startswith(words)
+    assert bool(dataset.objects_in_words("instances")) == bool(words)
+    assert dataset.objects_in_words("semantic") == ""

@@ -105,14 +105,6 @@ def objects_of_mask(mask: NDArray[np.bool_], objects: Literal["2d", "3d"] | None
     return components(mask, 2, 2) if objects == "2d" or len(mask) == 1 else components(mask, 3, 3)
 
 
-def objects_in_words(kind: LabelKind, objects: Literal["2d", "3d"] | None) -> str:
-    """How a dataset's labels make objects; empty where they are objects already."""
-    if kind != "mask":
-        return ""
-    how = "8-connected components of each slice" if objects == "2d" else "26-connected components (8 in 2D)"
-    return f"{how} of the mask, so that what touches is one"
-
-
 RegionT = TypeVar("RegionT", bound=ImageRegion)
 
 
@@ -185,6 +177,14 @@ class Dataset:
     def split_rule(self) -> str:
         """The rule behind the split, in words."""
         return self._split[1]
+
+    def objects_in_words(self, task: Task) -> str:
+        """How labels are made objects for a task; empty where they are objects, or are not to be."""
+        if task != "instances" or self.kind != "mask":
+            return ""
+        slices = self.description.objects == "2d"
+        how = "8-connected components of each slice" if slices else "26-connected components (8 in 2D)"
+        return f"{how} of the mask, so that what touches is one"
 
     def voxel_size_nm(self, stem: str) -> VoxelSize | None:
         """Voxel size of an image: from ``dataset.yaml``, else from the file, else None."""

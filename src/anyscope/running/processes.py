@@ -12,6 +12,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -47,20 +48,25 @@ def join(device: str) -> None:
         atexit.register(distributed.destroy_process_group)
 
 
-def wait() -> None:
-    """Until all others wait too."""
-    if count() > 1:
-        from torch import distributed
+def share(folder: Path, make: Callable[[], None]) -> Path:
+    """Let the first process make a folder, and give every other one a copy, removed when it ends.
 
-        distributed.barrier()
+    Returns:
+        The folder of this process.
+    """
+    if count() == 1:
+        make()
+        return folder
+    from torch import distributed
 
-
-def scratch_of(folder: Path) -> Path:
-    """A copy of a folder for this process alone, removed when it ends; all must call this or :func:`wait` twice."""
+    if rank() == 0:
+        make()
+        distributed.barrier()  # it is there
+        distributed.barrier()  # and copied, so that it may change
+        return folder
     scratch = Path(tempfile.mkdtemp(prefix="anyscope-process-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    own = scratch / folder.name
-    wait()  # for the first, which makes the folder
-    shutil.copytree(folder, own)
-    wait()  # before it changes anything in it
-    return own
+    distributed.barrier()
+    shutil.copytree(folder, scratch / folder.name)
+    distributed.barrier()
+    return scratch / folder.name

@@ -57,15 +57,10 @@ class RunFolder:
             resume: Continue what is there; start where there is nothing.
             force: Remove what is there and start anew.
         """
-        if processes.rank() > 0:
-            return cls(processes.scratch_of(path))
-        run = cls._start(path, settings, resume=resume, force=force)
-        processes.wait()
-        processes.wait()
-        return run
+        return cls(processes.share(path, lambda: cls._make(path, settings, resume=resume, force=force)))
 
     @classmethod
-    def _start(cls, path: Path, settings: Mapping[str, Plain], *, resume: bool, force: bool) -> RunFolder:
+    def _make(cls, path: Path, settings: Mapping[str, Plain], *, resume: bool, force: bool) -> None:
         run = cls(path)
         if force and not resume:
             if path.exists() and not (path / "settings.yaml").is_file() and any(path.iterdir()):
@@ -73,14 +68,13 @@ class RunFolder:
             remove(path)
         if resume and (path / "settings.yaml").is_file():
             run._refuse_other(settings)
-            return run
+            return
         if not resume:
             refuse_existing(path)
         with explain_os_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
         write_text(path / "settings.yaml", dump_document(settings))
-        return run
 
     def _refuse_other(self, settings: Mapping[str, Plain]) -> None:
         before, now = flatten(self.settings()), flatten(settings)

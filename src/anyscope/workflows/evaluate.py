@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Task
 from anyscope.datasets import Part, open_dataset
-from anyscope.datasets.folder import LabelledRegion, objects_in_words
+from anyscope.datasets.folder import LabelledRegion
 from anyscope.errors import BadInput
 from anyscope.geometry import Roi
 from anyscope.images import Image, ReadOptions, list_images, open_labels, stem_of
@@ -58,9 +58,7 @@ def evaluate(
     if report is not None and pairs.dataset is None:
         remedy = "leave --report out, or give the dataset as the reference"
         raise BadInput(reference, "no images for a report", "a dataset folder with images/ and labels/", remedy)
-    objects = ""
-    if chosen.task == "instances" and pairs.dataset is not None:
-        objects = objects_in_words(pairs.dataset.kind, pairs.dataset.description.objects)
+    objects = "" if pairs.dataset is None else pairs.dataset.objects_in_words(chosen.task)
     result = evaluate_pairs(chosen, pairs.of(chosen.task), objects=objects)
     if report is not None and pairs.dataset is not None:
         from anyscope.workflows.evaluation_page import write_evaluation_page

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from anyscope.datasets import Dataset, Part
-from anyscope.datasets.folder import objects_in_words
 from anyscope.images import output_suffix, write_labels
 from anyscope.inference import InferenceSettings, segment
 from anyscope.metrics import EvaluationProtocol
@@ -47,8 +46,7 @@ def score_part(
                 yield Pair(region.stem, reference, labels, region.voxel_size_nm, prediction.probability)
                 shown.advance()
 
-    objects = objects_in_words(dataset.kind, dataset.description.objects) if protocol.task == "instances" else ""
-    document = evaluate_pairs(protocol, pairs(), objects=objects).to_json()
+    document = evaluate_pairs(protocol, pairs(), objects=dataset.objects_in_words(protocol.task)).to_json()
     document |= {"data": str(dataset.root.resolve()), "part": part}
     write_text(folder / "evaluation.json", json.dumps(document, indent=2) + "\n")
     return document

@@ -10,15 +10,14 @@ from anyscope.datasets.catalog.entry import CatalogEntry, DeclaredSplit, SourceF
 from anyscope.datasets.catalog.published import Published
 from anyscope.datasets.catalog.splits import tail, three
 from anyscope.datasets.catalog.stacks import Plane, PlaneStack, check_pair, open_stack, write_stack
+from anyscope.images.components import components
 
 _VOXEL_NM = (50.0, 4.0, 4.0)
 
 
 def _neurites(plane: Plane) -> Plane:
     """Face-connected insides as ids of this slice: white is inside, black is membrane."""
-    import cc3d
-
-    found: Plane = cc3d.connected_components(np.ascontiguousarray(plane > 127).astype(np.uint8), connectivity=4)
+    found: Plane = components(plane[None] > 127, 1, 2)[0]
     return found
 
 

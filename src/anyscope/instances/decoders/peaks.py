@@ -80,7 +80,7 @@ class Peaks(ObjectParameters):
         order = found[np.argsort(-heights[found], kind="stable")]
         row, plane = shape[2], shape[1] * shape[2]
         steps = (-1, 1, -row, row) if self.dimensions == 2 else (-1, 1, -row, row, -plane, plane)
-        labels, _ = hills(order, heights, np.array(steps, np.int64), 1 - self.dip)
+        labels = hills(order, heights, np.array(steps, np.int64), 1 - self.dip)
         return np.ascontiguousarray(labels.reshape(shape)[inner])
 
     def describe(self) -> str:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True)
-def hills(order: NDArray[np.int64], heights: NDArray[np.float32], steps: NDArray[np.int64], kept: float) -> Any:
+def hills(
+    order: NDArray[np.int64], heights: NDArray[np.float32], steps: NDArray[np.int64], kept: float
+) -> NDArray[np.uint32]:
     """The hill of every pixel, hills that do not stand out joined to the higher one that they lean on.
 
     The land rises out of falling water. A pixel that appears by itself is a new peak, others belong to the hill of
@@ -24,7 +26,7 @@ def hills(order: NDArray[np.int64], heights: NDArray[np.float32], steps: NDArray
         kept: 0..1.
 
     Returns:
-        Ids like ``heights``, 0 where a pixel is not in ``order``, and the number of ids.
+        Ids 1..n like ``heights``, 0 where a pixel is not in ``order``.
 
     Source: zero-dimensional persistence of superlevel sets (Edelsbrunner, Letscher, Zomorodian 2002), the dynamics of
     morphology (Grimaud 1992), with a relative instead of an absolute depth.
@@ -66,7 +68,7 @@ def hills(order: NDArray[np.int64], heights: NDArray[np.float32], steps: NDArray
             ids[i] = found
     for p in order:
         labels[p] = ids[_root(parents, labels[p])]
-    return labels, found
+    return labels
 
 
 @njit(cache=True, nogil=True)
