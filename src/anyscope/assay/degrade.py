@@ -72,21 +72,21 @@ def corrupt(
     units = torch.from_numpy(np.stack([image.unit for image in images])).to(where)
     acquisition = _acquisition(images, where) if kind.new_exposure else None
     corrupted = kind.at(int(condition.level))(units, seeds, acquisition)
-    labels = torch.from_numpy(np.stack([image.labels.astype(np.int64) for image in images])).to(where)
-    valid = torch.from_numpy(np.stack([image.valid for image in images])).to(where)
+    labels, valid = np.stack([image.labels for image in images]), np.stack([image.valid for image in images])
     if corrupted.field is not None:
-        labels, inside = warp_labels(labels, corrupted.field)
-        valid = warp_labels(valid, corrupted.field)[0] & inside
+        moved, inside = warp_labels(torch.from_numpy(labels.astype(np.int64)).to(where), corrupted.field)
+        still_valid = warp_labels(torch.from_numpy(valid).to(where), corrupted.field)[0] & inside
+        labels, valid = moved.cpu().numpy(), still_valid.cpu().numpy()
     if corrupted.valid is not None:
-        valid = valid & corrupted.valid
+        valid = valid & corrupted.valid.cpu().numpy()
     shown = []
     for number, image in enumerate(images):
         unit = corrupted.images[number].cpu().numpy()
         if kind.new_exposure and intensity.kind == "percentiles":
             low, high = percentiles(unit.ravel(), (float(intensity.low or 0.0), float(intensity.high or 0.0)))
             unit = to_unit(unit, (low, high))
-        counts = valid[number].cpu().numpy()
-        shown.append(Shown(image.name, np.clip(unit, 0, 1), np.where(counts, labels[number].cpu().numpy(), 0), counts))
+        counts = valid[number]
+        shown.append(Shown(image.name, np.clip(unit, 0, 1), np.where(counts, labels[number], 0), counts))
     return shown
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -177,28 +178,37 @@ def _finite(array: NDArray[Any]) -> NDArray[Any]:
 def percentiles(values: NDArray[Any], percents: tuple[float, ...]) -> tuple[float, ...]:
     """Percentiles of finite values, with linear interpolation as by :func:`numpy.percentile`.
 
-    Integers of 8 and 16 bits are counted rather than sorted, which is faster and gives the same numbers.
+    Integers of 8 and 16 bits are counted rather than sorted, which is faster and gives the same numbers; sorting the
+    others is still faster than looking for the wanted ones, as processors sort many at once.
 
     >>> percentiles(np.array([1, 2, 4], np.uint8), (0, 50, 75))
     (1.0, 2.0, 3.0)
     """
-    if values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
-        return tuple(float(value) for value in np.percentile(values, percents))
+    value_at = (
+        _sorted_values(values) if values.dtype.kind not in "iu" or values.dtype.itemsize > 2 else _counted(values)
+    )
+    found = []
+    for percent in percents:
+        position = percent / 100 * (values.size - 1)
+        below, above = value_at(math.floor(position)), value_at(math.ceil(position))
+        found.append(below + (above - below) * (position - math.floor(position)))
+    return tuple(found)
+
+
+def _sorted_values(values: NDArray[Any]) -> Callable[[int], float]:
+    ordered = np.sort(values)
+    return lambda rank: float(ordered[rank])
+
+
+def _counted(values: NDArray[Any]) -> Callable[[int], float]:
+    """The sorted values, by rank, of small integers."""
     first = int(values.min())
     counts = np.zeros(int(values.max()) - first + 1, np.int64)
     for start in range(0, values.size, _COUNTED_AT_ONCE):
         part = values[start : start + _COUNTED_AT_ONCE].astype(np.int32) - first
         counts += np.bincount(part, minlength=counts.size)
     up_to = np.cumsum(counts)
-    found = []
-    for percent in percents:
-        position = percent / 100 * (values.size - 1)
-        below, above = (
-            first + int(np.searchsorted(up_to, rank, side="right"))
-            for rank in (math.floor(position), math.ceil(position))
-        )
-        found.append(below + (above - below) * (position - math.floor(position)))
-    return tuple(float(value) for value in found)
+    return lambda rank: first + float(np.searchsorted(up_to, rank, side="right"))
 
 
 def to_unit(array: NDArray[Any], value_range: tuple[float, float]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """A synthetic fluorescence microscope: specimen, optics, camera."""
 
-from anyscope.microscope.exposure import expose_to_snr, snr
+from anyscope.microscope.exposure import expose_to_snr, light_needed, snr
 from anyscope.microscope.presets import MICROSCOPES, Instrument
 from anyscope.microscope.psf import point_spread
 from anyscope.microscope.settings import Camera, Illumination, MicroscopeSettings, Optics
@@ -19,5 +19,6 @@ __all__ = [
     "synthesise",
     "point_spread",
     "expose_to_snr",
+    "light_needed",
     "snr",
 ]

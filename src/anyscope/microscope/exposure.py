@@ -107,11 +107,7 @@ def expose_to_snr(
         BadInput: No light gives that SNR with this camera (it saturates, or there is no contrast or background).
     """
     frame = _Frame(camera, relative, foreground, generator, sigma)
-    start = _light_in_theory(camera, relative, foreground, target)
-    # One frame's sigma_bg scatters by 1 / sqrt(2 n) and its contrast by sigma / sqrt(n): a bracket several times wider.
-    inside = int(foreground.sum())
-    outside = foreground.size - inside
-    width = 0.03 + 6 / np.sqrt(2 * outside) + 6 / (target * np.sqrt(min(inside, outside)))
+    start, width = light_needed(camera, relative, foreground, target)
     low = frame.expose(start / (1 + width))
     while low.snr > target and low.light > start / _REACH:
         low = frame.expose(low.light / (1 + 2 * width))
@@ -136,8 +132,19 @@ def expose_to_snr(
     return Exposure(best.image, best.light, best.snr)
 
 
-def _light_in_theory(camera: Camera, relative: Floats, foreground: Mask, target: float) -> float:
-    """Light at which the expected SNR is ``target``: the positive root of contrast^2 x^2 = target^2 (a x + b)."""
+def light_needed(camera: Camera, relative: Floats, foreground: Mask, target: float) -> tuple[float, float]:
+    """Light for which the noise of images is such that they have the SNR ``target``.
+
+    Args:
+        camera, relative, foreground, target: See :func:`expose_to_snr`.
+
+    Returns:
+        The light in theory, the positive root of contrast^2 x^2 = target^2 (a x + b); and how far from it, relative to
+        it, that of any one image surely lies.
+
+    Raises:
+        BadInput: There is no foreground, no background or no contrast.
+    """
     binned = sensor.bin_sum(relative.astype(np.float64), camera.binning)
     background = ~foreground
     for name, mask in (("foreground", foreground), ("background", background)):
@@ -158,7 +165,11 @@ def _light_in_theory(camera: Camera, relative: Floats, foreground: Mask, target:
     b = per_electron * pixels * camera.dark_e + reads * read
     p = target**2 * a / contrast**2
     q = target**2 * b / contrast**2
-    return float(p / 2 + np.sqrt(p * p / 4 + q))
+    # One frame's sigma_bg scatters by 1 / sqrt(2 n) and its contrast by sigma / sqrt(n): several times as much.
+    inside = int(foreground.sum())
+    outside = foreground.size - inside
+    scatter = 0.03 + 6 / np.sqrt(2 * outside) + 6 / (target * np.sqrt(min(inside, outside)))
+    return float(p / 2 + np.sqrt(p * p / 4 + q)), float(scatter)
 
 
 @dataclass(frozen=True)
@@ -173,6 +184,15 @@ class _State:
     snr: float
 
 
+def _scattered(rate: float, shape: tuple[int, ...], generator: np.random.Generator) -> sensor.Electrons:
+    """Poisson numbers of one ``rate``; of a small one the sum is drawn, and thrown onto the pixels."""
+    if rate > 0.5:
+        return generator.poisson(rate, shape)
+    size = int(np.prod(shape))
+    hit = generator.integers(size, size=generator.poisson(rate * size))
+    return np.bincount(hit, minlength=size).reshape(shape)
+
+
 class _Frame:
     """One realisation of all noise, as a function of the light."""
 
@@ -184,7 +204,7 @@ class _Frame:
         self._rate = relative.astype(np.float64) * camera.quantum_efficiency
         self._foreground = foreground
         self._generator = generator
-        self._dark = generator.poisson(np.full(relative.shape, camera.dark_e))
+        self._dark = _scattered(camera.dark_e, relative.shape, generator)
         shape = relative.shape if camera.kind == "scmos" else foreground.shape
         self._read_noise = sensor.draw_read_noise(camera, shape, generator)
         self._relative_image = sensor.expected_image(camera, relative) - sensor.dark_dn(camera)

@@ -56,7 +56,7 @@ class ShotNoise(Corruption):
 
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
-        return Corrupted(poisson_like(images, self.counts, seeds, self.name).div_(self.counts).clamp_(0, 1))
+        return Corrupted(poisson_like(self.counts * images, seeds, self.name).div_(self.counts).clamp_(0, 1))
 
 
 @dataclass(frozen=True)

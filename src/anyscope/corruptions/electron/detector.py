@@ -36,7 +36,7 @@ class ElectronShotNoise(Corruption):
 
     def corrupt(self, images: torch.Tensor, seeds: Sequence[int]) -> Corrupted:
         """See :class:`~anyscope.corruptions.corruption.Corruption`."""
-        counts = poisson_like(DARKEST + (1 - DARKEST) * images, self.electrons, seeds, self.name)
+        counts = poisson_like(self.electrons * (DARKEST + (1 - DARKEST) * images), seeds, self.name)
         return Corrupted(((counts / self.electrons - DARKEST) / (1 - DARKEST)).clamp_(0, 1))
 
 

@@ -17,7 +17,7 @@ import torch
 from anyscope.corruptions.corruption import Acquisition, Corrupted, Levels
 from anyscope.corruptions.fluorescence.acquisition import depth_of_field_um
 from anyscope.corruptions.fluorescence.exposure import FilterCorruption, FluorescenceCorruption
-from anyscope.corruptions.fluorescence.filtering import differential_transfer, filter_mirrored, noise_taken
+from anyscope.corruptions.fluorescence.filtering import differential_transfer, filters_mirrored, noise_taken
 from anyscope.corruptions.randomness import normal_like
 from anyscope.microscope import Optics
 from anyscope.microscope.optics import illumination_profile
@@ -172,15 +172,16 @@ class SpatiallyVariantBlur(FluorescenceCorruption):
         """See :class:`~anyscope.corruptions.fluorescence.exposure.FluorescenceCorruption`."""
         place = self._place(photons, seeds)
         blurred = photons * (1 - place).clamp(min=0)
-        for node, transfer in self._nodes(photons.shape, acquisition.optics):
-            blurred = blurred + filter_mirrored(photons, transfer) * (1 - (place - node).abs()).clamp(min=0)
+        filtered = filters_mirrored(photons, self._filters(photons.shape, acquisition.optics))
+        for node, image in enumerate(filtered, start=1):
+            blurred = blurred + image * (1 - (place - node).abs()).clamp(min=0)
         return blurred
 
     def degrade(self, images: torch.Tensor, seeds: Sequence[int], acquisition: Acquisition) -> Corrupted:
         """See :class:`~anyscope.corruptions.fluorescence.exposure.FilterCorruption`, which does the same."""
         result = super().degrade(images, seeds, acquisition).images
         white, place = normal_like(images, seeds, f"{self.name} noise"), self._place(images, seeds)
-        for node, transfer in self._nodes(images.shape, acquisition.optics):
+        for node, transfer in enumerate(self._filters(images.shape, acquisition.optics), start=1):
             result = result + noise_taken(images, transfer, white) * (1 - (place - node).abs()).clamp(min=0)
         return Corrupted(result)
 
@@ -189,12 +190,12 @@ class SpatiallyVariantBlur(FluorescenceCorruption):
         distance = _squared_distance(seeds, (images.shape[-2], images.shape[-1]))
         return distance.to(images)[:, None, None] * (_NODES - 1)
 
-    def _nodes(self, shape: torch.Size, optics: Optics) -> Iterator[tuple[int, torch.Tensor]]:
-        """The filters at equal steps of defocus."""
+    def _filters(self, shape: torch.Size, optics: Optics) -> Iterator[torch.Tensor]:
+        """Those of the nodes, at equal steps of defocus."""
         start = diffracting(optics)
         for node in range(1, _NODES):
             there = defocused(start, self.depths_of_field * node / (_NODES - 1))
-            yield node, differential_transfer(start, there, (shape[-2], shape[-1]))
+            yield differential_transfer(start, there, (shape[-2], shape[-1]))
 
 
 def _squared_distance(seeds: Sequence[int], shape: tuple[int, int]) -> torch.Tensor:

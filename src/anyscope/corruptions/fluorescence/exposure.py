@@ -10,10 +10,11 @@ from typing import ClassVar
 import torch
 
 from anyscope.corruptions.corruption import Acquisition, Corrupted, Corruption, Family
+from anyscope.corruptions.counting import poisson_like
 from anyscope.corruptions.fluorescence.acquisition import assume_acquisition, full_scale
 from anyscope.corruptions.fluorescence.filtering import filter_mirrored, noise_taken
 from anyscope.corruptions.fluorescence.sensor import expose
-from anyscope.corruptions.randomness import draw_per_image, normal_like
+from anyscope.corruptions.randomness import normal_like
 from anyscope.errors import BadInput
 
 Change = tuple[torch.Tensor, torch.Tensor]
@@ -131,19 +132,13 @@ def noise_of_loss(electrons: torch.Tensor, kept: torch.Tensor, seeds: Sequence[i
     lost = (1 - kept).expand_as(electrons)
     mean = electrons * kept
     step = lost.clamp(min=_LEAST_LOSS)
-    noise = step * poisson(mean / step, seeds, f"{stream} loss") - mean
+    noise = step * poisson_like(mean / step, seeds, f"{stream} loss") - mean
     return torch.where(lost > _LEAST_LOSS, noise, torch.zeros_like(noise))
 
 
 def noise_of_addition(electrons: torch.Tensor, seeds: Sequence[int], stream: str) -> torch.Tensor:
     """Shot noise of added light."""
-    return poisson(electrons.clamp(min=0), seeds, f"{stream} addition") - electrons.clamp(min=0)
-
-
-def poisson(rates: torch.Tensor, seeds: Sequence[int], stream: str) -> torch.Tensor:
-    """Poisson numbers of the ``rates`` [B, ...]."""
-    rows = iter(rates)
-    return draw_per_image(seeds, stream, rates.device, lambda random: torch.poisson(next(rows), generator=random))
+    return poisson_like(electrons.clamp(min=0), seeds, f"{stream} addition") - electrons.clamp(min=0)
 
 
 def in_grey_levels(photons: torch.Tensor, acquisition: Acquisition) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from math import pi
 
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from anyscope.microscope import Optics, point_spread
 
 _NOISE_TO_SIGNAL = 1e-3
+_NOTHING = 1e-15
 
 
 def filter_mirrored(images: torch.Tensor, transfer: torch.Tensor) -> torch.Tensor:
-    """Images under a filter, one by one, so that none depends on the batch around it.
+    """Images under a filter.
 
     Images mirrored at their borders repeat with twice their size, so that a kernel of any width is exact and a transfer
     of 1 at frequency 0 keeps the mean.
@@ -24,23 +26,38 @@ def filter_mirrored(images: torch.Tensor, transfer: torch.Tensor) -> torch.Tenso
         images: [B, C, Z, H, W].
         transfer: Complex, [2 H, W + 1] for all or [B, 2 H, W + 1]: see :func:`transfer_of`.
     """
+    return next(filters_mirrored(images, [transfer]))
+
+
+def filters_mirrored(images: torch.Tensor, transfers: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Images under one filter after the other, as by :func:`filter_mirrored`.
+
+    Each image is transformed by itself, so that none depends on the batch around it; and along one axis after the
+    other, so that the mirrored half is neither made before it is needed nor brought back. Columns lie together in
+    memory, in the spectra and in the filters that this module makes.
+    """
     height, width = images.shape[-2:]
-    filters = transfer.expand(len(images), *transfer.shape[-2:]).to(images.device)
-    filtered = []
-    for image, one in zip(images, filters, strict=True):
-        mirrored = torch.cat([image, image.flip(-1)], dim=-1)
-        mirrored = torch.cat([mirrored, mirrored.flip(-2)], dim=-2)
-        filtered.append(torch.fft.irfft2(torch.fft.rfft2(mirrored) * one, s=mirrored.shape[-2:])[..., :height, :width])
-    return torch.stack(filtered)
+    spectra = []
+    for image in images:
+        columns = torch.fft.rfft(torch.cat([image, image.flip(-1)], dim=-1)).mT
+        spectra.append(torch.fft.fft(torch.cat([columns, columns.flip(-1)], dim=-1)))
+    for transfer in transfers:
+        filters = transfer.expand(len(images), *transfer.shape[-2:]).to(images.device)
+        filtered = []
+        for spectrum, one in zip(spectra, filters, strict=True):
+            columns = torch.fft.ifft(spectrum * one.mT)[..., :height]
+            filtered.append(torch.fft.irfft(columns.mT, n=2 * width)[..., :width])
+        yield torch.stack(filtered)
 
 
-def transfer_of(kernel: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.complex128]:
-    """Transfer function [2 H, W + 1] of a centred odd-sized kernel for images of ``shape`` (H, W)."""
-    period = (2 * shape[0], 2 * shape[1])
-    rows, columns = ((np.arange(n) - n // 2) % p for n, p in zip(kernel.shape, period, strict=True))
-    wrapped = np.zeros(period)
-    np.add.at(wrapped, (rows[:, None], columns[None, :]), kernel.astype(np.float64))
-    transfer: NDArray[np.complex128] = np.fft.rfft2(wrapped)
+def transfer_of(kernel: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.complexfloating]:
+    """Transfer function [2 H, W + 1] of a centred odd-sized kernel for images of ``shape`` (H, W), as exact as the
+    kernel's numbers are."""
+    exactness = np.result_type(kernel, np.complex64)
+    rows, columns = (np.arange(length) - length // 2 for length in kernel.shape)
+    down = np.exp(-2j * pi * np.fft.fftfreq(2 * shape[0])[:, None] * rows)
+    across = np.exp(-2j * pi * columns[:, None] * np.fft.rfftfreq(2 * shape[1]))
+    transfer: NDArray[np.complexfloating] = ((kernel @ across).T.astype(exactness) @ down.T.astype(exactness)).T
     return transfer
 
 
@@ -63,14 +80,14 @@ def differential_transfer(reference: Optics, other: Optics, shape: tuple[int, in
         Complex [2 H, W + 1] for :func:`filter_mirrored`; shared, not to be changed.
     """
     kernels = [point_spread(optics) for optics in (reference, other)]
-    before, after = (transfer_of(kernel, shape) for kernel in kernels)
+    before, after = (transfer_of(kernel.astype(np.float64), shape) for kernel in kernels)
     (start_y, start_x), (end_y, end_x) = (edge_shift_px(kernel) for kernel in kernels)
     y, x = np.fft.fftfreq(2 * shape[0])[:, None], np.fft.rfftfreq(2 * shape[1])
     after = after * np.exp(2j * pi * ((end_y - start_y) * y + (end_x - start_x) * x))
     floor = _NOISE_TO_SIGNAL**2
     ratio = (after * before.conj() + floor) / (np.abs(before) ** 2 + floor)
     ratio /= np.maximum(np.abs(ratio), 1)
-    return torch.from_numpy(ratio.astype(np.complex64))
+    return torch.from_numpy(ratio.T.astype(np.complex64)).mT
 
 
 def white_noise_sigma(images: torch.Tensor) -> torch.Tensor:
@@ -113,6 +130,8 @@ def edge_shift_px(kernel: NDArray[np.floating]) -> tuple[float, float]:
 
 def gaussian_transfer(sigma_px: float, shape: tuple[int, int]) -> torch.Tensor:
     """Transfer function [2 H, W + 1] of a Gaussian blur."""
-    y = torch.fft.fftfreq(2 * shape[0])[:, None]
-    x = torch.fft.rfftfreq(2 * shape[1])
-    return torch.exp(-2 * (pi * sigma_px) ** 2 * (y**2 + x**2)).to(torch.complex64)
+    frequencies = torch.fft.fftfreq(2 * shape[0]), torch.fft.rfftfreq(2 * shape[1])
+    down, across = (torch.exp(-2 * (pi * sigma_px * frequency) ** 2) for frequency in frequencies)
+    for side in (down, across):
+        side[side < _NOTHING] = 0  # products of such numbers are denormal, with which processors are slow
+    return torch.outer(across, down).to(torch.complex64).mT

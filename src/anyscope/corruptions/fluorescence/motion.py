@@ -125,8 +125,8 @@ class ScanLineJitter(FluorescenceCorruption):
 def smearing(paths: Sequence[NDArray[np.float64]], shape: torch.Size) -> torch.Tensor:
     """Filters [B, 2 H, W + 1] of points that move on ``paths``, one for each image: (n, 2) positions (y, x) in pixels
     that are passed at equal times."""
-    transfers = np.stack([transfer_of(path_kernel(path), (shape[-2], shape[-1])) for path in paths])
-    return torch.from_numpy(transfers.astype(np.complex64))
+    transfers = np.stack([transfer_of(path_kernel(path).astype(np.float32), (shape[-2], shape[-1])) for path in paths])
+    return torch.from_numpy(transfers)
 
 
 def path_kernel(path: NDArray[np.float64]) -> NDArray[np.float64]:

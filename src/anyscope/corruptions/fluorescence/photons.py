@@ -14,7 +14,7 @@ from anyscope.corruptions.fluorescence.acquisition import full_scale, to_scale
 from anyscope.corruptions.fluorescence.exposure import Change, LightCorruption, in_grey_levels
 from anyscope.corruptions.randomness import normal_like
 from anyscope.errors import BadInput
-from anyscope.microscope import expose_to_snr, snr
+from anyscope.microscope import expose_to_snr, light_needed, snr
 from anyscope.microscope.camera import expected_image, take_image
 from anyscope.microscope.optics import illumination_profile
 from anyscope.seeding import generator
@@ -75,9 +75,11 @@ class PhotonLoss(LightCorruption):
         side = camera.binning
         relative = (photons.repeat(side, 0).repeat(side, 1) / side**2).astype(np.float32)
         try:
-            full = take_image(camera, relative, random)
-            if snr(full, foreground, ~foreground, expected_image(camera, relative)) <= self.snr:
-                return full
+            light, scatter = light_needed(camera, relative, foreground, self.snr)
+            if light * (1 + scatter) > 1:  # the image may have no more than that
+                full = take_image(camera, relative, random)
+                if snr(full, foreground, ~foreground, expected_image(camera, relative)) <= self.snr:
+                    return full
             exposure = expose_to_snr(camera, relative, foreground, self.snr, random)
         except BadInput:  # no foreground, no background, no contrast
             return take_image(camera, relative * np.float32(self.kept), random)

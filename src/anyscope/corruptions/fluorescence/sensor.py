@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from anyscope.corruptions.corruption import Acquisition
+from anyscope.corruptions.counting import poisson_numbers
 from anyscope.corruptions.fluorescence.acquisition import to_scale
 from anyscope.microscope import Camera
 from anyscope.microscope.camera import sensor_maps
@@ -85,7 +86,7 @@ def spread_blocks(values: torch.Tensor, side: int) -> torch.Tensor:
 def _take(camera: Camera, light: torch.Tensor, random: torch.Generator, excess: float, binning: int) -> torch.Tensor:
     """One image [C, Z, H, W]."""
     fine = spread_blocks(light.clamp(min=0), camera.binning) / camera.binning**2
-    electrons = torch.poisson(fine * camera.quantum_efficiency + camera.dark_e, generator=random)
+    electrons = poisson_numbers(fine * camera.quantum_efficiency + camera.dark_e, random)
     charge = electrons.clamp_(max=int(camera.full_well_e))
     side = camera.binning * binning
     bins_late = camera.kind == "scmos"
