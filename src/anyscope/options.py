@@ -42,7 +42,9 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
     return nested
 
 
-def parse_sizes(text: str | None, option: str = "--voxel-size") -> tuple[float, ...] | None:
+def parse_sizes(
+    text: str | None, option: str = "--voxel-size", example: str = "50,4.6,4.6"
+) -> tuple[float, ...] | None:
     """Two or three positive numbers separated by commas, None where nothing was given.
 
     >>> parse_sizes("50,4.6,4.6")
@@ -55,7 +57,7 @@ def parse_sizes(text: str | None, option: str = "--voxel-size") -> tuple[float, 
     except ValueError:
         sizes = ()
     if len(sizes) not in (2, 3) or not all(0 < size < float("inf") for size in sizes):
-        raise BadInput(option, repr(text), "two or three positive numbers such as 50,4.6,4.6")
+        raise BadInput(option, repr(text), f"two or three positive numbers such as {example}")
     return sizes
 
 

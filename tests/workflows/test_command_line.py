@@ -130,6 +130,7 @@ BAD = {
     "bad voxel size": (["data", "check", "d", "--voxel-size", "4,x"], 2),
     "bad channel": (["data", "check", "d", "--channel", "green"], 2),
     "bad size": (["data", "synth", "--out", "d", "--size", "64"], 2),
+    "unknown setting of the camera": (["data", "synth", "--out", "d", "--set", "camera.bit=8"], 2),
     "bad memory": (["predict", "r", "i.tif", "--out", "p.tif", "--memory", "much"], 2),
     "no report": (["report", "nothing"], 2),
     "missing prediction": (["evaluate", "nothing", "nothing"], 2),
@@ -150,6 +151,19 @@ def test_wrong_use_is_one_line(capsys, tmp_path, monkeypatch, blobs, name):
     assert err.startswith("anyscope: ")
     assert err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["blobs"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--set", "camera.bit=8"], "did you mean 'camera.bits'?"),
+        (["--set", "camera.bits=many"], "setting 'camera.bits': "),
+        (["--size", "64"], "such as 512,512"),
+        (["--volume", "64,64"], "three whole numbers as z,y,x"),
+    ],
+)
+def test_what_to_write_instead(capsys, tmp_path, arguments, expected):
+    assert expected in call(capsys, "data", "synth", "--out", tmp_path / "d", *arguments)[2]
 
 
 def tampered(run: Path, tmp_path: Path, change):

@@ -237,14 +237,14 @@ def _refuse(options: Mapping[str, object], where: str, expected: str) -> None:
 
 
 def _shape(size: str | None) -> tuple[int, int]:
-    sizes = parse_sizes(size or "512,512", "--size")
+    sizes = parse_sizes(size or "512,512", "--size", "512,512")
     if sizes is None or len(sizes) != 2 or any(length != int(length) for length in sizes):
         raise BadInput("--size", repr(size), "two whole numbers as y,x")
     return int(sizes[0]), int(sizes[1])
 
 
 def _volume(text: str) -> tuple[int, int, int]:
-    sizes = parse_sizes(text, "--volume")
+    sizes = parse_sizes(text, "--volume", "256,512,512")
     if sizes is None or len(sizes) != 3 or any(length != int(length) for length in sizes):
         raise BadInput("--volume", repr(text), "three whole numbers as z,y,x")
     return int(sizes[0]), int(sizes[1]), int(sizes[2])

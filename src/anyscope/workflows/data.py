@@ -12,7 +12,7 @@ from anyscope.datasets.check import Finding, check_dataset
 from anyscope.datasets.strata import strata_of, write_strata
 from anyscope.datasets.synthetic import synthetic_images, write_synthetic
 from anyscope.datasets.synthetic_volume import check_volume, finest, write_synthetic_volume
-from anyscope.errors import BadInput
+from anyscope.errors import BadInput, unknown_name
 from anyscope.images import ReadOptions
 from anyscope.microscope import MICROSCOPES, MicroscopeSettings
 from anyscope.running.atomic import refuse_existing
@@ -112,7 +112,7 @@ def data_strata(
 def changed_settings(settings: MicroscopeSettings, changes: dict[str, Any]) -> MicroscopeSettings:
     """The microscope with some settings replaced, validated; the error of a wrong one names its key."""
     plain = settings.model_dump()
-    _replace(plain, changes)
+    _replace(plain, changes, "")
     try:
         return MicroscopeSettings.model_validate(plain)
     except ValidationError as error:
@@ -120,9 +120,11 @@ def changed_settings(settings: MicroscopeSettings, changes: dict[str, Any]) -> M
         raise BadInput(f"setting {key!r}", problem) from None
 
 
-def _replace(plain: dict[str, Any], changes: dict[str, Any]) -> None:
+def _replace(plain: dict[str, Any], changes: dict[str, Any], within: str) -> None:
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(plain.get(key), dict):
-            _replace(plain[key], value)
+        if key not in plain:
+            raise unknown_name("setting", f"{within}{key}", (f"{within}{name}" for name in plain))
+        if isinstance(value, dict) and isinstance(plain[key], dict):
+            _replace(plain[key], value, f"{within}{key}.")
         else:
             plain[key] = value
