@@ -111,3 +111,9 @@ def test_families_say_what_an_attack_knows():
         "transfer/a@8": "transfer", "sea@8": "ensemble", "worst@8": "ensemble", "random_noise@8": "control",
     }  # fmt: skip
     assert {key: Condition.parse(key).family for key in known} == known
+
+
+def test_a_pixel_changes_by_no_more_than_there_is():
+    with pytest.raises(BadInput, match="--epsilons: 300"):
+        attack_conditions(["pgd"], [8, 300])
+    assert attack_conditions(["pgd-l2"], [300])  # a change of many pixels together may be longer

@@ -38,6 +38,8 @@ def test_reading_starts_and_ends_with_the_stride_and_is_counted_right(shape, cor
         _, y, x = block.read.shape
         total += block.decoded.shape[0] * y * x
     assert grid.predicted() == total
+    reads = [block.read.shape for block in grid.blocks()]
+    assert grid.largest_read() == tuple(max(lengths) for lengths in zip(*reads, strict=True))
 
 
 @given(triples, triples)

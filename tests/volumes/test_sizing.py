@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anyscope.errors import BadInput
-from anyscope.inference import InferenceSettings
+from anyscope.inference import InferenceSettings, estimate_memory
 from anyscope.instances import Components, Decoding, Threshold, Watershed
 from anyscope.volumes.decoding import for_blocks
 from anyscope.volumes.sizing import PROCESS_BYTES, size_blocks
@@ -41,6 +41,19 @@ def test_only_decoders_that_must_recognise_objects_have_an_overlap():
     assert size(flat, 2 * GIB).grid.overlap == (0, 32, 32)
     assert size(deep, 2 * GIB, overlap=(2, 8, 8)).grid.overlap == (2, 8, 8)
     assert size(for_blocks(Decoding(Threshold()), "semantic"), 2 * GIB).grid.overlap == (0, 0, 0)
+
+
+@pytest.mark.parametrize("mebibytes", [720, 800, 1100])
+def test_the_largest_block_fits_as_well_as_the_first(mebibytes):
+    """A block with others on all sides reads more than one in a corner."""
+    network = random_unet(3, task="instances", heads=("mask", "boundary"), neighbours=1)
+    deep = for_blocks(Decoding(Watershed(dimensions=3)), "instances")
+    found = size(deep, mebibytes << 20, shape=(120, 400, 400), network=network)
+    assert len(found.grid) > 1
+    settings = InferenceSettings(memory_bytes=found.network)
+    for block in found.grid.blocks():
+        needed = estimate_memory(network, (1, *block.read.shape), settings, None)
+        assert needed.image + needed.maps + needed.slices + needed.forward <= found.network
 
 
 def test_neighbouring_slices_and_resampling_are_context():

@@ -166,6 +166,23 @@ def test_what_to_write_instead(capsys, tmp_path, arguments, expected):
     assert expected in call(capsys, "data", "synth", "--out", tmp_path / "d", *arguments)[2]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--out", "p.tif"], "p.tif: the name of one image"),
+        (["--out", "p.ome.zarr"], "p.ome.zarr: the name of one image"),
+        (["--out", "p", "--engine", "turbo"], "engine 'turbo': no such name"),
+        (["--out", "p", "--split", "all"], "'--split': 'all' is not one of"),
+    ],
+)
+def test_a_folder_is_not_predicted_so(capsys, monkeypatch, run, blobs, tmp_path, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(capsys, "predict", run, blobs, *arguments)
+    assert (code, out) == (2, "")
+    assert expected in err
+    assert not list(tmp_path.iterdir())
+
+
 def tampered(run: Path, tmp_path: Path, change):
     copy = shutil.copytree(run / "segmenter", tmp_path / "model")
     change(copy)

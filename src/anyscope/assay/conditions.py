@@ -195,6 +195,8 @@ def attack_conditions(
         for entry in listed:
             series |= dict.fromkeys(_series(entry, norm, own, models))
     norms = dict.fromkeys(one.norm for one in series)
+    if "linf" in norms and max(epsilons) > 255:
+        raise BadInput("--epsilons", f"{max(epsilons):g}", "sizes in grey levels of 255, at most that")
     for norm in norms:
         if sum(one.norm == norm and not one.derived for one in series) > 1:
             series[Condition("attack", WORST, norm=norm)] = None

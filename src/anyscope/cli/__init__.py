@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AnyscopeError as error:
         return _fail(str(error), error.exit_code)
     except _UsageError as error:
-        return _fail(error.format_message(), BadInput.exit_code)  # type: ignore[attr-defined]
+        message: str = error.format_message()  # type: ignore[attr-defined]
+        return _fail(message.replace("Value error, ", ""), BadInput.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", Interrupted.exit_code)
     except MemoryError:

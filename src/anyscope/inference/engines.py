@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from anyscope.errors import AnyscopeError, BadInput
+from anyscope.errors import AnyscopeError, unknown_name
 from anyscope.inference.footprint import forward_bytes
 from anyscope.models import Segmenter, SegmenterSpec
 from anyscope.models.export import export_network
@@ -85,7 +85,7 @@ def build_engine(segmenter: Segmenter, name: str) -> Segmenter | EngineNetwork:
         EnvironmentFault: Its package is not installed.
     """
     if name not in ENGINES:
-        raise BadInput(f"engine {name!r}", "no such engine", f"one of {', '.join(ENGINES)}")
+        raise unknown_name("engine", name, ENGINES)
     if name == "torch":
         return segmenter
     require(name, _EXTRAS[name])

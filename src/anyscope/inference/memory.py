@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -163,6 +164,6 @@ def _fit(whole: tuple[int, int], stride: int, needs: Needs, budget: int) -> tupl
         low, high = (middle, high) if needs(shape) <= budget else (low, middle)
     tile = min(low * stride, whole[0]), min(low * stride, whole[1])
     if needs(tile) > budget:
-        found = f"{max(0, budget) / 2**20:.0f} MiB left for a forward pass"
-        raise BadInput("memory", found, f"at least {needs(tile) / 2**20:.0f} MiB", "allow more memory")
+        found = f"{max(0, budget) / 2**20:.3g} MiB left for a forward pass"
+        raise BadInput("memory", found, f"at least {math.ceil(needs(tile) / 2**20)} MiB", "allow more memory")
     return tile

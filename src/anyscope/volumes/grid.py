@@ -173,18 +173,22 @@ class BlockGrid:
             yield self.number((place[0], place[1], place[2]))
 
     def predicted(self) -> int:
-        """Pixels that the network is shown for all blocks together."""
-        total = 1
-        for axis in range(3):
-            length, core = self.shape[axis], self.core[axis]
-            spans = 0
-            for first in range(0, length, core):
-                last = min(length, first + core) + self.overlap[axis]
-                start = max(0, first - self.overlap[axis])
-                if axis:
-                    lattice = self.lattices[axis - 1]
-                    start = lattice.below(max(0, start - self.context[axis]))
-                    last = lattice.above(min(length, last + self.context[axis]))
-                spans += min(length, last) - start
-            total *= spans
-        return total
+        """Pixels that the network is shown for all blocks together; neighbouring slices, read as context, are not."""
+        z = sum(self._reads(0, 0))
+        y, x = (sum(self._reads(axis, self.context[axis])) for axis in (1, 2))
+        return z * y * x
+
+    def largest_read(self) -> Triple:
+        """Shape of the largest region that is read at once: that of a block with others on all sides."""
+        z, y, x = (max(self._reads(axis, self.context[axis])) for axis in range(3))
+        return z, y, x
+
+    def _reads(self, axis: int, context: int) -> Iterator[int]:
+        """How long along an axis the regions are that are read for the blocks along it."""
+        length, core, beyond = self.shape[axis], self.core[axis], self.overlap[axis] + context
+        for first in range(0, length, core):
+            start, last = max(0, first - beyond), min(length, first + core + beyond)
+            if axis:
+                lattice = self.lattices[axis - 1]
+                start, last = lattice.below(start), min(length, lattice.above(last))
+            yield last - start

@@ -175,7 +175,7 @@ class _Costs:
         left = memory - PROCESS_BYTES - needed
         if left <= 0:
             return None
-        z, y, x = grid.block(0).read.shape
+        z, y, x = grid.largest_read()
         own = _FLOAT * (self.image.shape[0] + self.network.spec.out_channels) * z * y * x  # counted by both
         settings = self.settings.model_copy(update={"memory_bytes": left + own})
         try:

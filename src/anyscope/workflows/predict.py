@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from anyscope.contracts import Prediction
 from anyscope.datasets import Part, open_dataset
 from anyscope.datasets.folder import ImageRegion
-from anyscope.errors import BadInput, Incomplete
+from anyscope.errors import BadInput, Incomplete, unknown_name
 from anyscope.external import LabelsAsLogits, identity, is_foreign
 from anyscope.images import (
     Intensity,
@@ -31,6 +31,7 @@ from anyscope.inference import (
     with_decoder,
     write_table,
 )
+from anyscope.inference.engines import ENGINES
 from anyscope.models import Segmenter
 from anyscope.models.spec import DecoderSpec
 from anyscope.running.atomic import refuse_existing, remove
@@ -135,6 +136,8 @@ def predict(
     inference = inference.model_copy(update={"device": choose_device(device)})
     check_augmentation(segmenter.spec, inference)
     segmenter.to(inference.device)
+    if engine is not None and engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
     if isinstance(segmenter, Segmenter):
         segmenter.to(memory_format=torch.channels_last)  # as in training
     elif engine is not None:
@@ -156,6 +159,8 @@ def predict(
         found, expected = "of several images, or not OME-Zarr", "one image and --out NAME.ome.zarr"
         raise BadInput("--jobs, --scheduler, --cluster, --shard", f"given for an output {found}", expected)
     regions = _regions(source, split, read or ReadOptions())
+    if is_image(out) and not is_image(source):
+        raise BadInput(out, "the name of one image for what is found in a folder", "the name of a folder")
     _describe(segmenter, regions, inference)
     work = _Work(segmenter, inference, probabilities, table is not None)
     if is_image(source) and is_image(out):
