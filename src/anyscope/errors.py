@@ -52,12 +52,16 @@ class GateFailed(AnyscopeError):
     """A score is below the gate that was set for it (exit code 1)."""
 
     exit_code = 1
+    result: object = None
+    """What was found all the same."""
 
 
 class Incomplete(AnyscopeError):
     """The run ended, but some of its parts failed and are listed (exit code 3)."""
 
     exit_code = 3
+    result: object = None
+    """What was found all the same, where that can be shown."""
 
 
 class Interrupted(AnyscopeError):

@@ -235,8 +235,10 @@ def test_stress_from_runs_to_tables(networks, nuclei, tmp_path):
     with pytest.raises(BadInput, match="other settings"):
         anyscope.stress(networks, nuclei, out, **{**given, "suite": "contrast@1"}, resume=True)
     gate.write_text("minimum: {clean: 0.99, worst: 0.5}\n")
-    with pytest.raises(GateFailed, match="at least 0.99 wanted"):
+    with pytest.raises(GateFailed, match="at least 0.99 wanted") as failure:
         anyscope.stress(networks, nuclei, out, gate=gate, **given, resume=True)
+    assert isinstance(failure.value.result, type(result))  # what was found is shown all the same
+    assert failure.value.result.cells == result.cells
     with pytest.raises(BadInput, match="no such model"):
         anyscope.stress(networks, nuclei, out, reference="three", **given, resume=True)
 

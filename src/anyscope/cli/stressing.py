@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ from anyscope.cli.options import (
     print_json,
     read_options,
 )
+from anyscope.errors import GateFailed, Incomplete
+
+if TYPE_CHECKING:
+    from anyscope.workflows.stress import StressResult
 
 app = typer.Typer()
 
@@ -76,7 +80,6 @@ def stress(
     """Corrupt and attack images; say which model to trust."""
     from anyscope.options import parse_numbers
     from anyscope.workflows import stress as assay
-    from anyscope.workflows.tables import stress_json, stress_table
 
     names = [name.strip() for name in attacks.split(",") if name.strip()]
     chosen: dict[str, Any] = {
@@ -92,10 +95,21 @@ def stress(
         else:
             print(assay.describe_estimate(found))
         return
-    result = assay.stress(
-        runs, data, out, **chosen, reference=reference, gate=gate, jobs=jobs, scheduler=scheduler,
-        resume=resume, force=force,
-    )  # fmt: skip
+    try:
+        result = assay.stress(
+            runs, data, out, **chosen, reference=reference, gate=gate, jobs=jobs, scheduler=scheduler,
+            resume=resume, force=force,
+        )  # fmt: skip
+    except (GateFailed, Incomplete) as error:
+        if isinstance(error.result, assay.StressResult):
+            _show(error.result, as_json)
+        raise
+    _show(result, as_json)
+
+
+def _show(result: StressResult, as_json: bool) -> None:
+    from anyscope.workflows.tables import stress_json, stress_table
+
     if as_json:
         print_json(stress_json(result))
     else:

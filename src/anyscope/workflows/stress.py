@@ -10,7 +10,7 @@ from typing import Literal
 from anyscope.assay.conditions import CLEAN, STRONG_IMAGES, UNIVERSAL, Condition, attack_conditions, suites
 from anyscope.assay.estimate import Estimate, estimate
 from anyscope.assay.findings import Findings, find
-from anyscope.assay.gains import robust_gains
+from anyscope.assay.gains import Gain, robust_gains
 from anyscope.assay.gate import check_gate, read_gate
 from anyscope.assay.plan import BASELINE, LEARNING, MAIN, AssayPlan, DataRef, SubjectRef
 from anyscope.assay.run import open_ledger, run_assay
@@ -43,6 +43,7 @@ class StressResult:
         scores: Scores of the masks (or classes).
         objects: Scores of the objects, where labels tell them apart.
         findings: The recommendation in words.
+        gains: What robust training gained and cost, where the same network was also trained without.
     """
 
     out: Path
@@ -51,6 +52,7 @@ class StressResult:
     scores: AssayScores
     objects: AssayScores | None
     findings: Findings
+    gains: tuple[Gain, ...] = ()
 
 
 def stress(
@@ -133,20 +135,26 @@ def stress(
         cells = len(list(plan.cells()))
         scores, objects = assay_scores(plan, out, reference)
         write_tables(ledger, out, [one for one in (scores, objects) if one is not None])
-    write_gains(out, robust_gains(plan, scores))
+    gains = robust_gains(plan, scores)
+    write_gains(out, gains)
     folder.finish({"cells": cells, "failed": len(failed), "reference": scores.reference})
-    result = StressResult(out, report(out), cells, scores, objects, find(scores))
+    result = StressResult(out, report(out), cells, scores, objects, find(scores), gains)
     if failed:
         listed = "; ".join(f"{' '.join(cell.key)}: {cell.failure}" for cell in failed[:3])
         more = "" if len(failed) <= 3 else f"; and {len(failed) - 3} more, listed in report.html"
-        raise Incomplete(out, f"{len(failed)} of {cells} cells failed: {listed}{more}", remedy="--resume tries again")
+        failure = f"{len(failed)} of {cells} cells failed: {listed}{more}"
+        incomplete = Incomplete(out, failure, remedy="--resume tries again")
+        incomplete.result = result
+        raise incomplete
     if wanted is not None:
         chosen = scores if wanted.measure == "mask" else objects
         if chosen is None:
             raise BadInput(Path(str(gate)), "measures objects", "mask: the labels of the data tell no objects apart")
         missed = [check for check in check_gate(wanted, chosen, Path(str(gate))) if not check.passed]
         if missed:
-            raise GateFailed(Path(str(gate)), "; ".join(check.describe() for check in missed))
+            below = GateFailed(Path(str(gate)), "; ".join(check.describe() for check in missed))
+            below.result = result
+            raise below
         say(f"gate: {gate}: passed")
     return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -139,9 +140,27 @@ def stress_table(result: StressResult) -> str:
         lines = [[row["model"], *(_cell(row[name]) for name in shown)] for row in order]
         title = f"{NAMES[scores.tally.measure]}, pooled over {len(scores.tally.images)} image(s)"
         parts.append(title + "\n" + columns(["model", *(names[name] for name in shown)], lines))
+    if result.gains:
+        parts.append(
+            "Robust training beside standard training (mean IoU, difference with its 95 % interval)\n" + _gains(result)
+        )
     sentences = [result.findings.recommendation, *result.findings.remarks]
     parts.append("\n".join(textwrap.fill(sentence, _WIDTH) for sentence in sentences))
     return "\n\n".join(parts)
+
+
+def _gains(result: StressResult) -> str:
+    lines = [
+        [
+            gain.network, gain.robust, gain.under, f"{gain.standard:.3f}", f"{gain.hardened:.3f}",
+            f"{gain.difference:+.3f}", f"{gain.low:+.3f} .. {gain.high:+.3f}",
+        ]
+        for gain in result.gains
+    ]  # fmt: skip
+    several = len({gain.network for gain in result.gains}) > 1
+    head = ["network", "robust", "under", "standard", "robust", "gain", ""]
+    rows = [head, *lines] if several else [each[1:] for each in [head, *lines]]
+    return columns(rows[0], rows[1:], 3 if several else 2)
 
 
 def _cell(value: float | None) -> str:
@@ -156,6 +175,7 @@ def stress_json(result: StressResult) -> dict[str, Any]:
     from anyscope.assay.tally import NAMES
 
     document: dict[str, Any] = {"out": str(result.out), "report": str(result.report), "cells": result.cells}
+    document["gains"] = [asdict(gain) for gain in result.gains]
     for measure, scores in (("mask", result.scores), ("objects", result.objects)):
         if scores is None:
             continue
