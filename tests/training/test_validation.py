@@ -17,6 +17,7 @@ from anyscope.training.validation import (
     decoders_for,
     linkers_for,
     protocol_for,
+    rating,
 )
 
 OFFSETS = ((0, -1, 0), (0, 0, -1), (0, -3, 0), (0, 0, -3), (0, -3, -3), (0, 3, -3))
@@ -112,6 +113,23 @@ def test_slices_are_decoded_and_linked_and_the_best_comes_first():
     assert tuned[0].rating > tuned[-1].rating
     assert tuned[0].spec.linker is not None
     assert "linked" in tuned[0].words
+
+
+def test_two_lucky_objects_do_not_outweigh_all_others():
+    protocol = PROTOCOLS["instances"]
+    lucky, lost = {"accuracy_50": 0.22, "foreground_iou": 0.04}, {"accuracy_50": 0.3, "foreground_iou": 0.01}
+    honest = {"accuracy_50": 0.15, "foreground_iou": 0.5}
+    assert rating(protocol, honest, 0.25) == 0.15
+    assert rating(protocol, honest, 0.25) > rating(protocol, lucky, 0.25) > rating(protocol, lost, 0.25)
+    assert rating(protocol, lucky, 0.0) == 0.22
+    assert rating(PROTOCOLS["neurites"], {"adapted_rand_error": 0.2}, 0.25) == -0.2  # tells nothing of the foreground
+
+
+def test_half_of_the_mask_has_to_be_kept():
+    labels = voronoi((2, 32, 32), 6, 0)
+    settings = train_settings(task="instances")
+    judged = known(labels, settings, spec("mask", "boundary"))
+    assert judged._least_foreground(judged._decodable(None, None)) == 0.5
 
 
 def test_an_error_is_rated_the_other_way_round():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -38,6 +39,8 @@ _QUICK_SEARCH = {
     "peaks": {"dip": (0.05, 0.1, 0.2), "threshold": (0.5, 0.6)},
 }
 """What is tried after every epoch, by decoder; of others their first parameters, where none of these fits."""
+_LEAST_SHARE = 0.5
+_FAR_BELOW = 1e6
 
 
 @dataclass(frozen=True)
@@ -135,12 +138,13 @@ class Validation:
     def scores(self, segmenter: Segmenter, inference: InferenceSettings) -> dict[str, float]:
         """Scores, pooled over the images, with the best decoder of a quick search: maps are judged, not thresholds."""
         found = self._decodable(segmenter, inference)
+        least = self._least_foreground(found)
         searched = [one for one in self.decoders if one.name in _QUICK_SEARCH] or self.decoders[:1]
         tried = []
         for start in searched:
-            best = self._tuned(start, found, self.while_training, _QUICK_SEARCH.get(start.name, {}), rounds=1)
+            best = self._tuned(start, found, self.while_training, least, _QUICK_SEARCH.get(start.name, {}), rounds=1)
             tried.append(self._scores(self.while_training, [each.labels(best) for each in found]))
-        return max(tried, key=self.while_training.rating)
+        return max(tried, key=lambda scores: rating(self.while_training, scores, least))
 
     def tuned_decoders(self, segmenter: Segmenter, inference: InferenceSettings) -> list[TunedDecoder]:
         """The decoders that fit, or the one wanted, each with the parameters that score best, the best decoder first.
@@ -149,37 +153,42 @@ class Validation:
         linker stays. Beside that the decoder is tuned in the volume, where it can join slices itself.
         """
         found = self._decodable(segmenter, inference)
+        least = self._least_foreground(found)
         tuned = []
         for start in self.decoders:
-            best = self._tuned(start, found, self.while_training, rounds=2)
-            tuned.append(self._finished(best, found))
+            best = self._tuned(start, found, self.while_training, least, rounds=2)
+            tuned.append(self._finished(best, found, least))
             if self.linkers and joins_slices(best):
-                whole = self._tuned(replace(best, dimensions=3), found, self.protocol, rounds=1)  # type: ignore[type-var]
-                tuned.append(self._scored(whole, [each.labels(whole) for each in found]))
+                deep = replace(best, dimensions=3)  # type: ignore[type-var]
+                whole = self._tuned(deep, found, self.protocol, least, rounds=1)
+                tuned.append(self._scored(whole, [each.labels(whole) for each in found], least))
         return sorted(tuned, key=lambda each: each.rating, reverse=True)
 
-    def _finished(self, decoder: Decoder, found: Sequence[Decodable]) -> TunedDecoder:
+    def _finished(self, decoder: Decoder, found: Sequence[Decodable], least: float) -> TunedDecoder:
         """A tuned decoder with its linker and its scores."""
         labels = [each.labels(decoder) for each in found]
         if not self.linkers:
-            return self._scored(decoder, labels)
-        rate = self._rate(self.protocol)
+            return self._scored(decoder, labels, least)
+        rate = self._rate(self.protocol, least)
         best = [tune(build_linker(name), labels, self._references(), rate) for name in self.linkers]
-        linked = (self._scored(decoder, [linker(each) for each in labels], linker) for linker in best)
+        linked = (self._scored(decoder, [linker(each) for each in labels], least, linker) for linker in best)
         return max(linked, key=lambda each: each.rating)
 
-    def _scored(self, decoder: Decoder, labels: Sequence[Labels], linker: Linker | None = None) -> TunedDecoder:
+    def _scored(
+        self, decoder: Decoder, labels: Sequence[Labels], least: float, linker: Linker | None = None
+    ) -> TunedDecoder:
         """What has made these labels, with their scores."""
         scores = self._scores(self.protocol, labels)
         linked = None if linker is None else LinkerSpec(name=linker.name, parameters=vars(linker))
         spec = DecoderSpec(name=decoder.name, parameters=vars(decoder), linker=linked)
-        return TunedDecoder(spec, Decoding(decoder, linker).describe(), scores, self.protocol.rating(scores))
+        return TunedDecoder(spec, Decoding(decoder, linker).describe(), scores, rating(self.protocol, scores, least))
 
     def _tuned(
         self,
         start: Decoder,
         found: Sequence[Decodable],
         protocol: EvaluationProtocol,
+        least: float,
         search: Mapping[str, Sequence[Any]] | None = None,
         *,
         rounds: int,
@@ -190,7 +199,7 @@ class Validation:
 
         def rate(references: Sequence[Labels], predictions: Sequence[Labels]) -> float:
             resampled = [resample_labels(one, shape) for one, shape in zip(predictions, shapes, strict=True)]
-            return self._rate(protocol)(references, resampled)
+            return self._rate(protocol, least)(references, resampled)
 
         return tune(start, [each.maps for each in found], self._references(), rate, search=grid, rounds=rounds)
 
@@ -198,8 +207,20 @@ class Validation:
         segmenter.eval()
         return [decodable(segmenter, each.image, each.pixel_size_nm, inference) for each in self.images]
 
-    def _rate(self, protocol: EvaluationProtocol) -> Callable[[Sequence[Labels], Sequence[Labels]], float]:
-        return lambda _, predictions: protocol.rating(self._scores(protocol, predictions))
+    def _rate(
+        self, protocol: EvaluationProtocol, least: float
+    ) -> Callable[[Sequence[Labels], Sequence[Labels]], float]:
+        return lambda _, predictions: rating(protocol, self._scores(protocol, predictions), least)
+
+    def _least_foreground(self, found: Sequence[Decodable]) -> float:
+        """The foreground IoU below which objects are no longer what the network has found: half that of its mask."""
+        common = either = 0
+        for each, image in zip(found, self.images, strict=True):
+            mask = (each.probability > 0.5) & image.valid
+            reference = (image.reference > 0) & image.valid
+            common += int((mask & reference).sum())
+            either += int((mask | reference).sum())
+        return _LEAST_SHARE * common / either if either else 0.0
 
     def _references(self) -> list[Labels]:
         return [image.reference for image in self.images]
@@ -210,6 +231,21 @@ class Validation:
             for prediction, image in zip(predictions, self.images, strict=True)
         ]
         return protocol.scores(protocol.pool(counts))
+
+
+def rating(protocol: EvaluationProtocol, scores: Mapping[str, float], least: float) -> float:
+    """The rating of the protocol, and less than any of those that keep enough of the foreground where objects do not.
+
+    Where few objects are counted, two that match by chance with all others dropped may score higher than all that the
+    network has found.
+
+    Args:
+        protocol: How objects are scored.
+        scores: Its scores.
+        least: The foreground IoU that is wanted.
+    """
+    kept = scores.get("foreground_iou", math.nan)
+    return kept - _FAR_BELOW if kept < least else protocol.rating(scores)
 
 
 def joins_slices(decoder: Decoder) -> bool:
