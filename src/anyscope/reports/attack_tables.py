@@ -125,17 +125,19 @@ def universal_table(learned: Sequence[Mapping[str, object]]) -> DataTable:
 
 def gain_table(gains: Sequence[Gain]) -> DataTable:
     """Standard and robust training of the same networks, side by side, with the difference and its interval."""
+    networks = {one.network for one in gains}
     rows = []
     for one in gains:
-        sign = "" if one.tells else ", not told from chance"
-        span = f"{one.low:+.3f} to {one.high:+.3f}{sign}"
-        count = f"{one.conditions} condition{'' if one.conditions == 1 else 's'}"
-        values = (one.standard, one.hardened, Cell(f"{one.difference:+.3f}", one.difference, span))
-        rows.append(
-            (one.network, one.robust, Cell(one.under, None, count), *values, f"{one.runs[0]} and {one.runs[1]}")
-        )
+        span = f"{one.low:+.3f} to {one.high:+.3f}{'' if one.tells else ', within chance'}"
+        under = f"{one.under}: {one.conditions} condition{'' if one.conditions == 1 else 's'}"
+        difference = Cell(f"{one.difference:+.3f}", one.difference, span)
+        runs = f"{one.runs[0]} and {one.runs[1]}"
+        row = (one.network, one.robust, under, one.standard, one.hardened, difference, runs)
+        rows.append(row if len(networks) > 1 else row[1:])
     columns = ("Network and budget", "Robust training", "Under", "Standard", "Robust", "Difference", "Runs")
     caption = "Beneath a difference: its 95 % interval over images and runs drawn anew, the same images for both"
+    if len(networks) == 1:
+        return DataTable(f"{networks.pop()}. {caption}", columns[1:], tuple(rows))
     return DataTable(caption, columns, tuple(rows))
 
 
