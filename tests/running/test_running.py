@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -42,6 +45,22 @@ def test_a_folder_appears_whole_and_replaces_only_when_asked(tmp_path):
         (folder / "x").write_text("2")
     assert (tmp_path / "data" / "x").read_text() == "2"
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_folder_that_failed_is_gone_though_others_still_write_to_it(tmp_path):
+    def write_late(folder):
+        for number in range(60):
+            with suppress(FileNotFoundError):  # removed in between
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / str(number)).write_text("late")
+            time.sleep(0.005)
+
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "data") as folder:
+        late = threading.Thread(target=write_late, args=(folder / "deep",))
+        late.start()
+        raise RuntimeError
+    late.join()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):

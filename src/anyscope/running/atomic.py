@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from anyscope.errors import BadInput, explain_os_errors
+
+_LOOK_AGAIN_S = 0.05
+_LOOKS = 100
+_LOOKS_ABSENT = 4
 
 
 def _temporary(final: Path) -> Path:
@@ -70,10 +75,23 @@ def atomic_folder(final: str | os.PathLike[str], *, replace: bool = False) -> It
                 os.replace(final, retired)
             os.replace(temporary, final)
             _sync_folder(final.parent)
+        except BaseException:
+            _discard(temporary)
+            raise
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
             if retired.exists() and final.exists():
                 remove(retired)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder to which other threads may still be writing, as those of zarr do after one of them has failed."""
+    absent = 0
+    for _ in range(_LOOKS):
+        absent = 0 if folder.exists() else absent + 1
+        if absent == _LOOKS_ABSENT:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def write_text(final: str | os.PathLike[str], text: str) -> None:
