@@ -63,7 +63,7 @@ def test_torch_stays_where_nothing_is_gained():
 
 
 def test_wrong_engines(segmenter, monkeypatch):
-    with pytest.raises(BadInput, match="no such engine"):
+    with pytest.raises(BadInput, match="no such name"):
         build_engine(segmenter, "tensorrt")
     monkeypatch.setattr("anyscope.models.runtimes.find_spec", lambda name: None)
     with pytest.raises(EnvironmentFault, match=r"not installed.*anyscope\[onnx\]"):
