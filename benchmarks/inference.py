@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.modules import module
 
 from anyscope.inference import InferenceSettings, estimate_memory, predict_maps
 from anyscope.models import Segmenter, build_segmenter
@@ -50,11 +52,18 @@ class Inside:
         segmenter.register_forward_pre_hook(self._before)
         segmenter.register_forward_hook(self._after)
 
-    def _before(self, *_: object) -> None:
-        self._started = time.perf_counter()
+    def watch_all(self) -> None:
+        """Measure every segmenter of this process from now on, also those that are loaded later."""
+        module.register_module_forward_pre_hook(self._before)
+        module.register_module_forward_hook(self._after)
 
-    def _after(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._started
+    def _before(self, network: nn.Module, *_: object) -> None:
+        if isinstance(network, Segmenter):
+            self._started = time.perf_counter()
+
+    def _after(self, network: nn.Module, *_: object) -> None:
+        if isinstance(network, Segmenter):
+            self.seconds += time.perf_counter() - self._started
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -20,6 +20,7 @@ from anyscope.errors import BadInput, explain_os_errors
 _LOOK_AGAIN_S = 0.05
 _LOOKS = 100
 _LOOKS_ABSENT = 4
+"""How often a folder has to be found absent, one time after the other, before it counts as gone."""
 
 
 def _temporary(final: Path) -> Path:

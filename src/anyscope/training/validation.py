@@ -40,7 +40,9 @@ _QUICK_SEARCH = {
 }
 """What is tried after every epoch, by decoder; of others their first parameters, where none of these fits."""
 _LEAST_SHARE = 0.5
+"""Of the mask's foreground IoU, that objects have to keep."""
 _FAR_BELOW = 1e6
+"""By how much those that do not are rated lower than by their foreground IoU alone: below all others."""
 
 
 @dataclass(frozen=True)

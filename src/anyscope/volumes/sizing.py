@@ -156,18 +156,15 @@ class _Costs:
 
     def block(self, grid: BlockGrid) -> int:
         """All but the forward pass: the image as stored and as floats, maps, labels, what the decoder works with."""
-        core, over, context = grid.core, grid.overlap, grid.context
-        decoded = _size(grid.shape, core, over)
-        read = _size(grid.shape, core, over, context)
-        stride = self.network.stride
-        plane = _size(
-            (1, *grid.shape[1:]), (1, *core[1:]), (0, *over[1:]), (0, context[1] + stride, context[2] + stride)
+        z, y, x = grid.largest_read()
+        depth, height, width = (
+            min(length, core + 2 * by) for length, core, by in zip(grid.shape, grid.core, grid.overlap, strict=True)
         )
-        depth = min(grid.shape[0], core[0] + 2 * over[0])
+        decoded, read = depth * height * width, z * y * x
         channels, heads = self.image.shape[0], self.network.spec.out_channels
         stored = 2 * channels * self.image.dtype.itemsize * read  # the next block is read meanwhile
         return (
-            stored + _FLOAT * channels * read + _FLOAT * heads * depth * plane + self._decoding_bytes(heads) * decoded
+            stored + _FLOAT * channels * read + _FLOAT * heads * depth * y * x + self._decoding_bytes(heads) * decoded
         )
 
     def total(self, grid: BlockGrid, needed: int, memory: int) -> tuple[int, int] | None:
@@ -190,10 +187,3 @@ class _Costs:
         name = self.decoding.decoder.name
         work = {"threshold": 2, "components": 14, "peaks": 48, "watershed": 40, "agglomeration": 60 + 8 * heads}
         return 6 + work.get(name, 24 + 24 * heads)
-
-
-def _size(shape: Triple, core: Triple, *margins: Triple) -> int:
-    size = 1
-    for axis in range(3):
-        size *= min(shape[axis], core[axis] + 2 * sum(margin[axis] for margin in margins))
-    return size
