@@ -202,7 +202,11 @@ def test_a_plain_file_that_leaves_doubt_is_refused(tmp_path):
         def forward(self, x):
             return torch.sigmoid(x)
 
-    for name, module in (("doubt", Sigmoid()), ("clear", torch.nn.Conv2d(1, 1, 1))):
+    class Doubled(torch.nn.Module):
+        def forward(self, x):
+            return 2 * x - 1
+
+    for name, module in (("doubt", Sigmoid()), ("clear", Doubled())):
         with pytest.warns(FutureWarning):
             torch.jit.trace(module, torch.zeros(1, 1, 8, 8)).save(str(tmp_path / f"{name}.pt"))
     with pytest.raises(BadInput, match="probabilities or logits"):

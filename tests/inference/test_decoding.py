@@ -3,7 +3,7 @@
 import pytest
 
 from anyscope.errors import BadInput
-from anyscope.inference import decoder_of, with_decoder
+from anyscope.inference import decoder_of, making_objects, with_decoder
 from anyscope.models import SegmenterSpec
 from anyscope.models.spec import DecoderSpec, LinkerSpec
 
@@ -51,3 +51,12 @@ def test_linkers():
 def test_what_does_not_fit_is_refused(decoder, linker):
     with pytest.raises(BadInput):
         with_decoder(SPEC, decoder, linker)
+
+
+def test_objects_of_a_mask_are_above_its_threshold():
+    mask = DecoderSpec(name="threshold", parameters={"threshold": 0.3})
+    spec = SegmenterSpec(model="unet_simple", task="semantic", decoder=mask)
+    made = making_objects(spec)
+    assert (made.task, made.decoder) == ("instances", DecoderSpec(name="components", parameters={"threshold": 0.3}))
+    assert "above 0.3" in decoder_of(made).describe()
+    assert "above 0.5" in decoder_of(making_objects(spec.model_copy(update={"decoder": None}))).describe()

@@ -295,3 +295,17 @@ def test_frozen_parts_stay_bit_for_bit_with_their_statistics():
     assert {"0.0.weight", "0.1.running_mean", "0.1.num_batches_tracked"} <= train_one_step()
     with pytest.raises(ValueError, match="'3.'"), freeze(model, ("3.",)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest", "beside"),
+    [
+        ({"epoch": 3}, "epochs", "batch"),
+        ({"augmentation": {"scal": 2}}, "augmentation.scale", "augmentation.noise"),
+        ({"intensity": {"lo": 2}}, "intensity.low", "intensity.kind"),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_those_beside_it(given, nearest, beside):
+    with pytest.raises(BadInput, match=f"did you mean '{nearest}'") as caught:
+        train_settings(**given)
+    assert beside in str(caught.value)

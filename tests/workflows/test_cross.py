@@ -87,6 +87,9 @@ def test_a_crossing_goes_on_in_pieces_and_with_more_methods(crossed, data, tmp_p
     assert more.cells == 8
     after = cells(out)
     assert {key: after[key] for key in before} == before
+    fewer = anyscope.cross(data, out, methods=["rescale"], given=GIVEN, resume=True)
+    assert fewer.cells == 6  # all done, and the tables keep what is there
+    assert {row.method for row in fewer.summary.recoveries} == {"none", "histogram", "rescale"}
     with pytest.raises(BadInput, match="train.epochs"):
         anyscope.cross(data, out, methods=["rescale"], given={**GIVEN, "train": {**TRAIN, "epochs": 3}}, resume=True)
 

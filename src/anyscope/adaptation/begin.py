@@ -7,7 +7,6 @@ from typing import Literal
 
 from anyscope.adaptation.domains import Domains
 from anyscope.adaptation.settings import AdaptSettings
-from anyscope.adaptation.working_pixels import with_working_pixels
 from anyscope.contracts import HEADS
 from anyscope.datasets import Dataset, LabelledImages, UnlabelledImages, open_dataset
 from anyscope.errors import BadInput, Subject
@@ -15,6 +14,7 @@ from anyscope.images import ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, has_adapters, load_segmenter
 from anyscope.training.settings import TrainSettings
 from anyscope.training.tuning_modes import check_tuning
+from anyscope.training.working_pixels import with_working_pixels
 
 TargetPart = Literal["train", "val", "test", "all"]
 """Images of the target to learn from. ``all``, and ``test`` with images that are scored later, are transductive."""

@@ -12,6 +12,7 @@ from anyscope.adaptation.step import STAGES, Step
 from anyscope.errors import BadInput, unknown_name
 from anyscope.running.documents import build_entry, explain
 from anyscope.training.settings import TrainSettings, merge, validated
+from anyscope.training.working_pixels import OBJECT_PX
 
 Profile = Literal["fast", "best", "paper"]
 NONE = "none"
@@ -69,7 +70,7 @@ class AdaptSettings(BaseModel):
         selection: The rule that chooses among candidates.
         candidates: Most candidates of a step that learns, besides what it began with.
         object_px: How large objects of the source are made where the settings name no working pixels, in pixels
-            across; 0 for the images' own pixels. See :mod:`anyscope.adaptation.working_pixels`.
+            across; 0 for the images' own pixels. See :mod:`anyscope.training.working_pixels`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -80,7 +81,7 @@ class AdaptSettings(BaseModel):
     train: TrainSettings = TrainSettings()
     selection: str = "combined"
     candidates: int = Field(8, ge=1, le=200)
-    object_px: float = Field(40, ge=0, le=1000)
+    object_px: float = Field(OBJECT_PX, ge=0, le=1000)
 
     @property
     def title(self) -> str:

@@ -35,7 +35,9 @@ Data = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting as key=value; nested keys have dots. Repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A setting; nested keys have dots, a wrong key lists them. Repeatable."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON document on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that is there.")]

@@ -47,7 +47,7 @@ def stress(
         str, typer.Option(help="quick, fluorescence, electron, digital, full, none; corruptions; NAME@SEVERITY.")
     ] = "quick",
     attacks: Annotated[
-        str, typer.Option(help="strong, all, or names such as fgsm,pgd-l2,apgd:300,sea,square,universal,transfer.")
+        str, typer.Option(help="strong, all, or names such as fgsm,apgd:300; see anyscope conditions.")
     ] = "",
     epsilons: Annotated[
         str, typer.Option(help="Sizes of attacks in grey levels of 255; without it 1,2,4,8,16,32, or 2,8 with strong.")

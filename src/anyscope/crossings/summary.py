@@ -91,6 +91,11 @@ def results_of(cells: Iterable[Cell]) -> dict[CrossCell, Mapping[str, Any]]:
     return found
 
 
+def methods_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Each method once, in the order of the names, but the floor first and the ceiling not at all."""
+    return tuple(dict.fromkeys((FLOOR, *(name for name in names if name != CEILING))))
+
+
 def score_by(result: Mapping[str, Any], rule: str, measure: str) -> float:
     """Score of the candidate that a rule chose; undefined ones count as 0."""
     values = [0.0 if value is None else float(value) for value in result[measure]]

@@ -12,7 +12,7 @@ from anyscope.inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
     from anyscope.inference.activation import activate
-    from anyscope.inference.decoding import decoder_of, with_decoder
+    from anyscope.inference.decoding import decoder_of, making_objects, with_decoder
     from anyscope.inference.memory import MemoryEstimate, estimate_memory
     from anyscope.inference.network import Network
     from anyscope.inference.prediction import (
@@ -37,6 +37,7 @@ _HOMES = {
     "decodable": "prediction",
     "decoder_of": "decoding",
     "estimate_memory": "memory",
+    "making_objects": "decoding",
     "object_table": "table",
     "predict_maps": "prediction",
     "segment": "prediction",
@@ -57,6 +58,7 @@ __all__ = [
     "decodable",
     "decoder_of",
     "estimate_memory",
+    "making_objects",
     "object_table",
     "predict_maps",
     "segment",

@@ -29,6 +29,13 @@ def decoder_of(spec: SegmenterSpec) -> Decoding:
     )
 
 
+def making_objects(spec: SegmenterSpec) -> SegmenterSpec:
+    """The spec of a network of masks, making objects of them: connected components above the threshold of the mask."""
+    threshold = {} if spec.decoder is None else spec.decoder.parameters  # all that a decoder of masks has
+    decoder = DecoderSpec(name="components", parameters=threshold)
+    return spec.model_copy(update={"task": "instances", "decoder": decoder})
+
+
 def with_decoder(spec: SegmenterSpec, decoder: str | None, linker: str | None) -> SegmenterSpec:
     """The spec with another way from maps to labels.
 

@@ -78,7 +78,8 @@ class RunFolder:
 
     def _refuse_other(self, settings: Mapping[str, Plain]) -> None:
         before, now = flatten(self.settings()), flatten(settings)
-        differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        changed = (key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        differing = sorted(changed, key=lambda key: (key.count("."), key))  # what was typed before what follows from it
         if differing:
             changes = ", ".join(f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in differing[:6])
             raise BadInput(

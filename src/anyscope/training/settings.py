@@ -284,5 +284,17 @@ def validated(kind: type[SettingsT], data: dict[str, Any]) -> SettingsT:
     except ValidationError as error:
         key, problem = explain(error)
         if error.errors()[0]["type"] == "extra_forbidden":
-            raise unknown_name("setting", key, kind.model_fields) from None
+            raise unknown_name("setting", key, _names_beside(kind, key)) from None
         raise BadInput(f"setting {key!r}" if error.errors()[0]["loc"] else "settings", problem) from None
+
+
+def _names_beside(kind: type[BaseModel], key: str) -> list[str]:
+    """What could stand in the place of a nested key, written as it is."""
+    above = ""
+    for group in key.split(".")[:-1]:
+        field = kind.model_fields.get(group)
+        inner = None if field is None else field.annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        kind, above = inner, f"{above}{group}."
+    return [f"{above}{name}" for name in kind.model_fields]

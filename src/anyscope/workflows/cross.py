@@ -14,7 +14,7 @@ from typing import Any
 from anyscope.adaptation.selection import RULES
 from anyscope.crossings.cell import do_cell
 from anyscope.crossings.plan import KEY, CrossCell, CrossPlan, plan_crossing
-from anyscope.crossings.summary import Summary, results_of, summarise
+from anyscope.crossings.summary import Summary, methods_of, results_of, summarise
 from anyscope.datasets import open_dataset
 from anyscope.errors import BadInput, Incomplete
 from anyscope.running.atomic import write_text
@@ -112,13 +112,16 @@ def cross(
         _fill(plan, crossings, ledger, engine, None if limit is None else max(0, limit - done))
         results = results_of(ledger.cells())
         failed = ledger.failures()
-    summary = summarise(results, plan.methods, list(RULES))
+    # A crossing may go on with other methods and seeds: those that are there already stay in its tables.
+    shown = methods_of((*plan.methods, *(cell.method for cell in results)))
+    numbers = sorted({cell.seed for cell in results} | set(plan.numbers))
+    summary = summarise(results, shown, list(RULES))
     _write(out, summary)
     if results:
-        cross_report(out, plan.methods, plan.numbers)
+        cross_report(out, shown, numbers)
     selection = plan.settings(plan.methods[0], 0).selection
     result = CrossResult(out, summary, selection, number)
-    left = number - len(results) - len(failed)
+    left = number - len(failed) - len(results.keys() & {*trainings, *crossings})
     if failed or left:
         listed = "; ".join(f"{' '.join(cell.key)}: {cell.failure}" for cell in failed[:3])
         found = f"{len(failed)} of {number} cells failed, {left} are left" + (f": {listed}" if listed else "")

@@ -13,7 +13,7 @@ from typing import Any
 from anyscope.adaptation.selection import RULES
 from anyscope.adaptation.settings import adapt_settings
 from anyscope.crossings.plan import CEILING, FLOOR, KEY
-from anyscope.crossings.summary import FLOOR_RULE, MEASURES, Results, results_of, score_by, summarise
+from anyscope.crossings.summary import FLOOR_RULE, MEASURES, Results, methods_of, results_of, score_by, summarise
 from anyscope.errors import Incomplete
 from anyscope.reports.crossing_findings import Crossed
 from anyscope.reports.crossing_report import CrossingReport, crossing_report
@@ -43,7 +43,7 @@ def cross_report(folder: Path, methods: Sequence[str] | None = None, seeds: Sequ
     if not results:
         why = f": {failures[0].failure}" if failures else ""
         raise Incomplete(folder, f"no cell has been measured{why}", remedy="--resume goes on")
-    methods = tuple(methods or _methods(cell.key[2] for cell in cells))
+    methods = tuple(methods or methods_of(cell.key[2] for cell in cells))
     seeds = seeds or sorted({int(cell.key[3]) for cell in cells})
     rule = next(iter(results.values())).get("selection") or adapt_settings(FLOOR, settings["profile"]).selection
     # Training on own labels is summarised as a method of its own: its scores are the ceilings.
@@ -84,11 +84,6 @@ def gains(results: Results, rule: str) -> dict[tuple[str, str, str, str], float]
             gain = score_by(result, rule, measure) - score_by(floor, FLOOR_RULE, measure)
             found.setdefault((cell.source, cell.target, cell.method, measure), []).append(gain)
     return {key: statistics.fmean(values) for key, values in found.items()}
-
-
-def _methods(names: Iterable[str]) -> list[str]:
-    """The methods of a ledger, the floor first."""
-    return list(dict.fromkeys((FLOOR, *(name for name in names if name != CEILING))))
 
 
 def _listed(names: Sequence[str], most: int = 4) -> str:

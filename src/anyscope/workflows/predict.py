@@ -27,13 +27,13 @@ from anyscope.inference import (
     check_augmentation,
     decoder_of,
     estimate_memory,
+    making_objects,
     object_table,
     with_decoder,
     write_table,
 )
 from anyscope.inference.engines import ENGINES
 from anyscope.models import Segmenter
-from anyscope.models.spec import DecoderSpec
 from anyscope.running.atomic import refuse_existing, remove
 from anyscope.running.devices import choose_device
 from anyscope.running.progress import progress, say
@@ -128,9 +128,7 @@ def predict(
     if value_range is not None:
         segmenter.spec = segmenter.spec.model_copy(update={"intensity": Intensity.parse(value_range)})
     if instances and segmenter.spec.task == "semantic":
-        segmenter.spec = segmenter.spec.model_copy(
-            update={"task": "instances", "decoder": DecoderSpec(name="components")}
-        )
+        segmenter.spec = making_objects(segmenter.spec)
     segmenter.spec = with_decoder(segmenter.spec, decoder, linker)
     inference = tiled_for(segmenter, inference or InferenceSettings())
     inference = inference.model_copy(update={"device": choose_device(device)})

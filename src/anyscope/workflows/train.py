@@ -26,6 +26,7 @@ from anyscope.training.memory import training_bytes
 from anyscope.training.settings import TrainSettings, train_settings
 from anyscope.training.tuning_modes import check_tuning, describe_tuning
 from anyscope.training.validation import TunedDecoder, Validation, decoders_for, linkers_for, protocol_for
+from anyscope.training.working_pixels import advice
 from anyscope.workflows.report import report
 from anyscope.workflows.score import score_part
 
@@ -106,6 +107,9 @@ def train(
         say(f"{out}: finished already, nothing to do")
         return _result(run)
     _describe(dataset, settings, spec, chosen)
+    hint = advice(settings, training)
+    if hint is not None:
+        say(f"hint: {hint}")
     say(f"tune: {describe_tuning(segmenter, settings)}")
     if settings.robust is not None:
         say(f"robust: {settings.robust}: {HARDENINGS[settings.robust].summary}")

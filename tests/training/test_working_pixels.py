@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from anyscope.adaptation.working_pixels import object_diameter_px, with_working_pixels
 from anyscope.datasets import open_dataset
 from anyscope.training.settings import train_settings
+from anyscope.training.working_pixels import advice, object_diameter_px, with_working_pixels
 
-from .conftest import write_discs
+from ..adaptation.conftest import write_discs
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,21 @@ def test_what_was_set_is_left_alone(large, given):
 def test_small_objects_are_not_made_larger_nor_a_little_smaller(large, object_px):
     settings = train_settings()
     assert with_working_pixels(settings, open_dataset(large).labelled(None), object_px) == settings
+
+
+def advised(root, **given):
+    return advice(train_settings(**given), open_dataset(root).labelled(None))
+
+
+def test_large_objects_are_advised_about(tmp_path):
+    line = advised(write_discs(tmp_path / "data", count=2, shape=(900, 900), radius=60, seed=4))
+    assert "--set zoom=0." in line
+    diameter = float(line.split("about ")[1].split(" ")[0])
+    assert float(line.split("zoom=")[1]) == pytest.approx(40 / diameter, rel=0.01)
+
+
+def test_nobody_is_advised_who_chose_or_whose_objects_are_small_or_fill_the_image(tmp_path, large):
+    wide = write_discs(tmp_path / "wide", count=2, shape=(900, 900), radius=60, seed=4)
+    assert advised(wide, zoom=0.9) is None
+    assert advised(large) is None
+    assert advised(write_discs(tmp_path / "full", count=1, shape=(300, 300), radius=250, seed=4)) is None
