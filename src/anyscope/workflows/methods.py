@@ -156,7 +156,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(one)}" for key, one in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_plain(one) for one in value) or "none"
+        return ", ".join(_plain(one) for one in value)
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 

@@ -82,41 +82,6 @@ def test_orientations_are_turned_back_before_they_are_averaged():
     assert not straight.requires_grad
 
 
-class Brightness(torch.nn.Module):
-    """A network that says what it sees: bright is foreground, whatever the size; its distance is the size."""
-
-    def forward(self, images):
-        logits = 20 * (images[:, :1] - images.mean((-2, -1), keepdim=True))
-        return torch.cat([logits, logits, torch.full_like(logits, float(images.shape[-1]))], dim=1)
-
-
-def test_scales_are_brought_back_to_the_size_of_the_images_before_they_are_averaged():
-    segmenter = build_segmenter(ALL_HEADS, 0).eval()
-    segmenter.net = Brightness()
-    image = torch.zeros(1, 1, 32, 32)
-    image[..., 8:24, 4:16] = 1
-    straight = Labeller(0.5, 1)(segmenter, image)
-    scaled = Labeller(0.5, 1, scales=(0.5, 2.0))(segmenter, image)
-    inside = (0, 0, slice(10, 22), slice(6, 14))
-    assert torch.allclose(scaled.maps[inside], straight.maps[inside], atol=1e-3)
-    assert torch.equal(scaled.maps > 0.5, straight.maps > 0.5)
-    assert scaled.weights[0, 0, 16, 10] == 1
-    assert 0 < scaled.maps[0, 0, 16, 3] < 0.5, "at half the size the edge is blurred"
-    assert torch.equal(scaled.maps[:, 2], straight.maps[:, 2]), "distances are those of the images as they are"
-
-
-def test_consensus_is_taken_over_scales_too():
-    class OnlyLarge(torch.nn.Module):
-        def forward(self, images):
-            return torch.full_like(images, 4.0 if images.shape[-1] > 16 else -4.0)
-
-    segmenter = build_segmenter(MASK, 0).eval()
-    segmenter.net = OnlyLarge()
-    pseudo = Labeller(0.9, 2, scales=(1.5, 2.0))(segmenter, torch.rand(1, 1, 16, 16))
-    assert pseudo.weights.flatten().tolist() == pytest.approx([2 / 3] * 256)
-    assert pseudo.maps.mean() == pytest.approx((2 / (1 + math.exp(-4)) + 1 / (1 + math.exp(4))) / 3, abs=1e-5)
-
-
 def test_with_hard_labels_the_distance_is_that_of_the_supervised_losses():
     valid = torch.rand(2, 5, 6, generator=torch.Generator().manual_seed(2)) > 0.3
     weights = valid.float()[:, None]

@@ -5,7 +5,7 @@ Maps are activated: probabilities of mask, classes and boundary, tanh of the dis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,12 +35,12 @@ class Pseudo(NamedTuple):
 
 @dataclass(frozen=True)
 class Labeller:
-    """Asks a teacher, in one or several orientations and scales, and counts the pixels that it is sure of.
+    """Asks a teacher, in one or several orientations, and counts the pixels that it is sure of.
 
-    A pixel counts by the share of answers in which the probability of its class, the most probable one on average,
-    reaches the threshold. With one answer this is the confidence mask of FixMatch (Sohn et al., NeurIPS 2020), with
-    several the consensus weighting of Archit & Pape (arXiv 2303.11790), whose samples come from a probabilistic network
-    instead. Pixels of the distance count as those of the mask.
+    A pixel counts by the share of orientations in which the probability of its class, the most probable one on
+    average, reaches the threshold. With one orientation this is the confidence mask of FixMatch (Sohn et al., NeurIPS
+    2020), with several the consensus weighting of Archit & Pape (arXiv 2303.11790), whose samples come from a
+    probabilistic network instead. Pixels of the distance count as those of the mask.
 
     Args:
         threshold: Least probability of a sure pixel; 0 counts all of them.
@@ -48,9 +48,7 @@ class Labeller:
         share: Of the pixels of each class at least this share counts, the surest of them, even below the threshold, so
             that a rare class does not vanish (Zou et al., ECCV 2018). 0 for none.
         hard: Maps become 0 and 1, the distance excepted.
-        align: Changes the maps [answers, B, K, H, W] before they are judged; None for none.
-        scales: Enlargements at which it is asked too, in every orientation. A distance is taken from the images as they
-            are, since enlarged objects have other distances.
+        align: Changes the maps [orientations, B, K, H, W] before they are judged; None for none.
     """
 
     threshold: float
@@ -58,22 +56,19 @@ class Labeller:
     share: float = 0.0
     hard: bool = False
     align: Callable[[torch.Tensor], torch.Tensor] | None = None
-    scales: tuple[float, ...] = ()
 
     @torch.no_grad()
     def __call__(self, teacher: Segmenter, images: torch.Tensor) -> Pseudo:
         """Ask ``teacher``, in the mode it is in, about square images [B, C, N, N]."""
         spec = teacher.spec
-        answers = []
-        for turn in range(self.orientations):
-            straight = activate(teacher(turned(images, turn)).float(), spec.layout)
-            scaled = [_asked_at(scale, teacher, turned(images, turn), straight) for scale in self.scales]
-            answers += [turned_back(maps, turn) for maps in (straight, *scaled)]
-        samples = torch.stack(answers)
+        samples = torch.stack([
+            turned_back(activate(teacher(turned(images, turn)).float(), spec.layout), turn)
+            for turn in range(self.orientations)
+        ])  # fmt: skip
         return self.judge(samples if self.align is None else self.align(samples), spec)
 
     def judge(self, samples: torch.Tensor, spec: SegmenterSpec) -> Pseudo:
-        """What activated maps [answers, B, K, H, W] amount to."""
+        """What activated maps [orientations, B, K, H, W] amount to."""
         maps = samples.mean(0)
         channels = spec.layout.logits
         weights, kept = {}, maps.clone()
@@ -101,22 +96,6 @@ class Labeller:
                 place = len(found) - max(1, round(self.share * len(found))) + 1
                 limits[number] = torch.minimum(limits[number], found.kthvalue(place).values)
         return limits
-
-
-def _asked_at(scale: float, teacher: Segmenter, images: torch.Tensor, straight: torch.Tensor) -> torch.Tensor:
-    """Activated maps of enlarged images, made as large as the images again."""
-    size = images.shape[-2:]
-    layout = teacher.spec.layout
-    maps = activate(teacher(_resized(images, [max(1, round(length * scale)) for length in size])).float(), layout)
-    maps = _resized(maps, size)
-    for head, part in layout.logits.items():
-        if HEADS[head].activation == "tanh":
-            maps[:, part] = straight[:, part]
-    return maps
-
-
-def _resized(images: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    return F.interpolate(images, list(size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def _of_classes(maps: torch.Tensor) -> torch.Tensor:

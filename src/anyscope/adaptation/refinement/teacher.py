@@ -46,7 +46,6 @@ class TeacherStep(Step):
         rise: Share of the steps during which it rises, as exp(-5 (1 - t)^2) (Laine & Aila, ICLR 2017).
         threshold: See :class:`~anyscope.adaptation.refinement.pseudo_labels.Labeller`.
         orientations: See there.
-        scales: See there; enlargements beside the images as they are.
         alignment: How far the teacher's classes are made as frequent as the source's labels are; 0 for not at all. See
             :class:`~anyscope.adaptation.refinement.alignment.Alignment`.
         dice: Weight of a soft Dice loss on the target beside the cross-entropy.
@@ -67,7 +66,6 @@ class TeacherStep(Step):
     rise: Share = 0.25
     threshold: Share = 0.0
     orientations: Annotated[int, Field(ge=1, le=8)] = 1
-    scales: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = ()
     alignment: Share = 0.5
     dice: Annotated[float, Field(ge=0)] = 0.0
     statistics: Literal["fixed", "target", "both"] = "both"
@@ -123,8 +121,7 @@ class TeacherCourse(RefinementCourse):
 
     def labeller(self, *, share: float = 0.0, hard: bool = False) -> Labeller:
         """How the teacher is asked."""
-        step = self._step
-        return Labeller(step.threshold, step.orientations, share, hard, self._alignment, step.scales)
+        return Labeller(self._step.threshold, self._step.orientations, share, hard, self._alignment)
 
     @abstractmethod
     def on_target(self, student: Segmenter, teacher: Segmenter, views: Batch, number: int) -> Losses:
