@@ -19,6 +19,7 @@ from anyscope.images import Image, ReadOptions, list_images, open_labels, stem_o
 from anyscope.metrics import PROTOCOLS, EvaluationProtocol, default_protocol
 from anyscope.metrics.chunked import ChunkedLabels
 from anyscope.metrics.evaluation import Evaluation, Pair, evaluate_pairs
+from anyscope.running.progress import say
 from anyscope.workflows.predicted_regions import PredictedRegion
 
 PIECEWISE_VOXELS = 1 << 26
@@ -60,6 +61,11 @@ def evaluate(
         raise BadInput(reference, "no images for a report", "a dataset folder with images/ and labels/", remedy)
     objects = "" if pairs.dataset is None else pairs.dataset.objects_in_words(chosen.task)
     result = evaluate_pairs(chosen, pairs.of(chosen.task), objects=objects)
+    if _masks_for_objects(result):
+        say(
+            f"hint: {prediction}: one object an image, as in masks; predict with --instances makes objects of them, "
+            "--protocol semantic compares masks"
+        )
     if report is not None and pairs.dataset is not None:
         from anyscope.workflows.evaluation_page import write_evaluation_page
 
@@ -67,6 +73,13 @@ def evaluate(
         command += f" --split {split}" if split else ""
         write_evaluation_page(Path(report), result, chosen, pairs.dataset, pairs.predicted(), command)
     return result
+
+
+def _masks_for_objects(result: Evaluation) -> bool:
+    """Whether no image has more than one predicted object, while some have several in the reference."""
+    counted = [scores for _, scores in result.per_image if "predicted_objects" in scores]
+    several = any(scores["reference_objects"] > 1 for scores in counted)
+    return several and all(scores["predicted_objects"] <= 1 for scores in counted)
 
 
 class _Pairs:
