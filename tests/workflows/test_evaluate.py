@@ -34,3 +34,10 @@ def test_nothing_is_pointed_out_where_objects_or_masks_are_compared(two_squares,
     prediction = two_squares / ("reference" if protocol == "instances" else "masks")
     assert anyscope.evaluate(prediction, two_squares / "reference", protocol=protocol).n == 1
     assert "hint" not in capsys.readouterr().err
+
+
+def test_finding_nothing_is_another_matter(two_squares, capsys):
+    (two_squares / "nothing").mkdir()
+    write_labels(two_squares / "nothing" / "a.tif", np.zeros((1, 32, 32), np.uint16))
+    anyscope.evaluate(two_squares / "nothing", two_squares / "reference")
+    assert "hint" not in capsys.readouterr().err

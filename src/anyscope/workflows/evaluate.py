@@ -76,10 +76,12 @@ def evaluate(
 
 
 def _masks_for_objects(result: Evaluation) -> bool:
-    """Whether no image has more than one predicted object, while some have several in the reference."""
+    """Whether no image has more than one predicted object, though some have several in the reference."""
     counted = [scores for _, scores in result.per_image if "predicted_objects" in scores]
-    several = any(scores["reference_objects"] > 1 for scores in counted)
-    return several and all(scores["predicted_objects"] <= 1 for scores in counted)
+    predicted, wanted = (
+        max((scores[key] for scores in counted), default=0) for key in ("predicted_objects", "reference_objects")
+    )
+    return predicted == 1 < wanted
 
 
 class _Pairs:
