@@ -229,7 +229,8 @@ def _score_section(document: Mapping[str, Any], rows: tuple[ScoreRow, ...], prim
         (str(topic).replace("_", " ").capitalize(), plain(text))
         for topic, text in (document.get("conventions") or {}).items()
     ]
-    caption = f"Protocol {document.get('protocol', MISSING_PROTOCOL)}, {plain(document.get('n'))} images"
+    images = "1 image" if document.get("n") == 1 else f"{plain(document.get('n'))} images"
+    caption = f"Protocol {document.get('protocol', MISSING_PROTOCOL)}, {images}"
     plot = None
     if primary is not None and primary.n > 1:
         plot = score_distribution(primary.key, primary.values, primary.pooled, primary.mean, primary.interval)
