@@ -171,7 +171,7 @@ class TestCombined:
             solidity_per_slice=0.93,
             entropy_bits=0.2,
         )
-        found = deviations(judged(1, target, agreement=0.5, stability=0.25), REFERENCE)
+        found = deviations(judged(1, target, source_score=0.4, agreement=0.5, stability=0.25), REFERENCE, 0.8)
         ln2 = 0.6931471805599453
         assert found == pytest.approx(
             {
@@ -182,19 +182,20 @@ class TestCombined:
                 "entropy": ln2,  # four times the entropy, twice the foreground
                 "agreement": ln2,
                 "stability": 2 * ln2,
+                "source": ln2,
             },
             abs=1e-5,
         )
 
     def test_the_score_by_hand(self):
-        """All as in the source but stability, which is one spread away: weight 1 of 5, log(2)."""
+        """All as in the source but stability, which is one spread away: weight 1 of 6, log(2)."""
         one = judged(1, GOOD, agreement=1.0, stability=2.718281828459045 ** -PRIORS["stability"].spread)
         choice = RULES["combined"]([one], REFERENCE)
-        assert choice.scores[0] == pytest.approx(0.6931471805599453 / 5)
+        assert choice.scores[0] == pytest.approx(0.6931471805599453 / 6)
         assert choice.terms[0]["stability"] == pytest.approx(0.6931471805599453)
 
     def test_being_surer_than_on_the_source_is_not_held_against_a_candidate(self):
-        sure = deviations(judged(1, replace(GOOD, entropy_bits=0.001)), REFERENCE)
+        sure = deviations(judged(1, replace(GOOD, entropy_bits=0.001)), REFERENCE, 0.8)
         assert sure["entropy"] == 0
 
     @pytest.mark.parametrize(
@@ -207,6 +208,7 @@ class TestCombined:
             ({"target": replace(GOOD, entropy_bits=0.9)}, "entropy"),
             ({"agreement": 0.2}, "agreement"),
             ({"stability": 0.2}, "stability"),
+            ({"source_score": 0.6}, "source"),
         ],
     )
     def test_every_prior_counts(self, worse, term):

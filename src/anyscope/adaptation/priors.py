@@ -38,12 +38,15 @@ PRIORS: Mapping[str, Prior] = {
     "entropy": Prior(0.7, 0.5, "log ratio of entropy per foreground to the candidate's own on source images, above 0"),
     "agreement": Prior(0.2, 0.5, "-log IoU with the prediction of the teacher or of the candidate before"),
     "stability": Prior(0.2, 1.0, "-log IoU with predictions of the same images flipped, scaled and noisier"),
+    "source": Prior(0.05, 1.0, "log ratio of the best candidate's score on source validation to its own"),
 }
 """Spreads of the first four: standard deviations between the eight acquisitions of the nuclei of DSB2018, of the traits
 of their reference labels (0.33, 1.44, 1.43, 0.60; 0.38, 1.41, 1.32, 0.60 as masks), that is, how far apart good labels
 of one kind of object are found under different microscopes. Entropy: a factor of two. Agreement and stability: an IoU
-of .82. Weights: 1, and half for those that share what they measure: area times count is
-nearly foreground; entropy and agreement say what stability says. No label of a mitochondria dataset went into either.
+of .82. Source: a twentieth of the score, since candidates are one training's, and a network that has not yet learned
+its own images is not to win because its prediction happens to look right (docs/results.md). Weights: 1, and half for
+those that share what they measure: area times count is nearly foreground; entropy and agreement say what stability
+says. No label of a mitochondria dataset went into either.
 """
 
 
@@ -65,7 +68,8 @@ class Combined:
 
     def __call__(self, judgements: Sequence[Judgement], reference: Traits) -> Choice:
         """Choose; see :data:`anyscope.adaptation.selection.Rule`."""
-        found = [deviations(each, reference) for each in judgements]
+        best = max((each.source_score or 0.0 for each in judgements), default=0.0)
+        found = [deviations(each, reference, best) for each in judgements]
         terms: list[dict[str, float]] = [{} for _ in judgements]
         total = 0.0
         for name, prior in self.priors:
@@ -82,12 +86,13 @@ class Combined:
         return choose(self.name, judgements, reference, scores, "lower", terms)
 
 
-def deviations(judgement: Judgement, reference: Traits) -> dict[str, float | None]:
-    """How far a candidate's prediction of the target is from each prior, at least 0; None where that is unknown.
+def deviations(judgement: Judgement, reference: Traits, best: float) -> dict[str, float | None]:
+    """How far a candidate is from each prior, at least 0; None where that is unknown.
 
     Args:
         judgement: The candidate.
         reference: Traits of the source's training labels.
+        best: The best score of all candidates on source validation, in 0..1; 0 where none is known.
     """
     target, source = judgement.target, judgement.source
     unsure, own = _entropy_per_foreground(target), None if source is None else _entropy_per_foreground(source)
@@ -100,6 +105,7 @@ def deviations(judgement: Judgement, reference: Traits) -> dict[str, float | Non
         "entropy": None if entropy is None else max(0.0, entropy),
         "agreement": _distance(judgement.agreement, 1.0),
         "stability": _distance(judgement.stability, 1.0),
+        "source": _distance(judgement.source_score, best),
     }
 
 
