@@ -194,6 +194,14 @@ class TestCombined:
         assert choice.scores[0] == pytest.approx(0.6931471805599453 / 6)
         assert choice.terms[0]["stability"] == pytest.approx(0.6931471805599453)
 
+    def test_a_refinement_may_lose_the_source(self):
+        """Candidates of a training on labels are compared on it, those of a refinement, which begins at 0, are not."""
+        lost = judged(2, source_score=0.4)
+        assert RULES["combined"]([judged(1, stability=0.8), lost], REFERENCE).epoch == 1
+        refined = RULES["combined"]([judged(0, stability=0.8), lost], REFERENCE)
+        assert refined.epoch == 2
+        assert "source" not in refined.terms[0]
+
     def test_being_surer_than_on_the_source_is_not_held_against_a_candidate(self):
         sure = deviations(judged(1, replace(GOOD, entropy_bits=0.001)), REFERENCE, 0.8)
         assert sure["entropy"] == 0

@@ -43,10 +43,11 @@ PRIORS: Mapping[str, Prior] = {
 """Spreads of the first four: standard deviations between the eight acquisitions of the nuclei of DSB2018, of the traits
 of their reference labels (0.33, 1.44, 1.43, 0.60; 0.38, 1.41, 1.32, 0.60 as masks), that is, how far apart good labels
 of one kind of object are found under different microscopes. Entropy: a factor of two. Agreement and stability: an IoU
-of .82. Source: a twentieth of the score, since candidates are one training's, and a network that has not yet learned
-its own images is not to win because its prediction happens to look right (docs/results.md). Weights: 1, and half for
-those that share what they measure: area times count is nearly foreground; entropy and agreement say what stability
-says. No label of a mitochondria dataset went into either.
+of .82. Source: a twentieth of the score, among candidates of a training on labels: a network that has not yet learned
+its own images is not to win because its prediction happens to look right (docs/results.md). Those of a refinement may
+lose the source while they gain the target, and are not asked. Weights: 1, and half for those that share what they
+measure: area times count is nearly foreground; entropy and agreement say what stability says. No label of a
+mitochondria dataset went into either.
 """
 
 
@@ -68,8 +69,7 @@ class Combined:
 
     def __call__(self, judgements: Sequence[Judgement], reference: Traits) -> Choice:
         """Choose; see :data:`anyscope.adaptation.selection.Rule`."""
-        best = max((each.source_score or 0.0 for each in judgements), default=0.0)
-        found = [deviations(each, reference, best) for each in judgements]
+        found = [deviations(each, reference, _best_on_source(judgements)) for each in judgements]
         terms: list[dict[str, float]] = [{} for _ in judgements]
         total = 0.0
         for name, prior in self.priors:
@@ -86,13 +86,20 @@ class Combined:
         return choose(self.name, judgements, reference, scores, "lower", terms)
 
 
-def deviations(judgement: Judgement, reference: Traits, best: float) -> dict[str, float | None]:
+def _best_on_source(judgements: Sequence[Judgement]) -> float | None:
+    """The best score on source validation; None for a refinement, which may leave the source behind."""
+    if any(each.epoch == 0 for each in judgements):
+        return None
+    return max((each.source_score for each in judgements if each.source_score is not None), default=None)
+
+
+def deviations(judgement: Judgement, reference: Traits, best: float | None) -> dict[str, float | None]:
     """How far a candidate is from each prior, at least 0; None where that is unknown.
 
     Args:
         judgement: The candidate.
         reference: Traits of the source's training labels.
-        best: The best score of all candidates on source validation, in 0..1; 0 where none is known.
+        best: The best score of all candidates on source validation, in 0..1; None where it says nothing.
     """
     target, source = judgement.target, judgement.source
     unsure, own = _entropy_per_foreground(target), None if source is None else _entropy_per_foreground(source)
