@@ -47,7 +47,7 @@ of .82. Source: a twentieth of the score, among candidates of a training on labe
 its own images is not to win because its prediction happens to look right (docs/results.md). Those of a refinement may
 lose the source while they gain the target, and are not asked. Weights: 1, and half for those that share what they
 measure: area times count is nearly foreground; entropy and agreement say what stability says. No label of a
-mitochondria dataset went into either.
+mitochondria dataset went into spreads and weights; that refinements are not asked was decided after scores on some.
 """
 
 
