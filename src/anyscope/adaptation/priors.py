@@ -38,7 +38,7 @@ PRIORS: Mapping[str, Prior] = {
     "entropy": Prior(0.7, 0.5, "log ratio of entropy per foreground to the candidate's own on source images, above 0"),
     "agreement": Prior(0.2, 0.5, "-log IoU with the prediction of the teacher or of the candidate before"),
     "stability": Prior(0.2, 1.0, "-log IoU with predictions of the same images flipped, scaled and noisier"),
-    "source": Prior(0.05, 1.0, "log ratio of the best candidate's score on source validation to its own"),
+    "source": Prior(0.05, 1.0, "in training on labels: log ratio of the best score on source validation to its own"),
 }
 """Spreads of the first four: standard deviations between the eight acquisitions of the nuclei of DSB2018, of the traits
 of their reference labels (0.33, 1.44, 1.43, 0.60; 0.38, 1.41, 1.32, 0.60 as masks), that is, how far apart good labels
@@ -69,7 +69,8 @@ class Combined:
 
     def __call__(self, judgements: Sequence[Judgement], reference: Traits) -> Choice:
         """Choose; see :data:`anyscope.adaptation.selection.Rule`."""
-        found = [deviations(each, reference, _best_on_source(judgements)) for each in judgements]
+        best = _best_on_source(judgements)
+        found = [deviations(each, reference, best) for each in judgements]
         terms: list[dict[str, float]] = [{} for _ in judgements]
         total = 0.0
         for name, prior in self.priors:

@@ -136,7 +136,8 @@ def _share(target: Traits) -> Cell:
 
 TERMS = (
     "The combined score adds up how far a candidate's predictions of the target are from what is expected of good "
-    "ones. Low (dark) is good; * marks what this rule takes, x what has collapsed."
+    "ones and, in training on labels, its score on source validation from the best. Low (dark) is good; * marks what "
+    "this rule takes, x what has collapsed."
 )
 
 
