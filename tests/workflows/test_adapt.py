@@ -94,6 +94,16 @@ def test_labels_of_the_target_change_nothing(method, source, target, tmp_path):
         assert trace(tmp_path / "without") == trace(tmp_path / "proper")
 
 
+def test_a_folder_of_images_is_a_target_too(source, target, tmp_path):
+    """As a dataset folder of the same images without a split: both are learned from whole."""
+    bare = shutil.copytree(target / "images", tmp_path / "bare")
+    anyscope.adapt(source, target, tmp_path / "folder", method="histogram", given=small("histogram"))
+    anyscope.adapt(source, bare, tmp_path / "images", method="histogram", given=small("histogram"))
+    weights, _, document = trace(tmp_path / "folder")
+    assert trace(tmp_path / "images")[0] == weights
+    assert trace(tmp_path / "images")[2] == document | {"target": "bare"}
+
+
 def test_a_run_holds_a_segmenter_that_predicts_and_says_where_it_comes_from(source, target, tmp_path):
     result = anyscope.adapt(
         source, target, tmp_path / "run", method="rescale+histogram", given=small("rescale+histogram")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,17 @@ def test_every_verb_has_help(command, capsys):
     assert "Usage" in out
     for line in out.splitlines():
         assert len(line) <= 120
+
+
+@pytest.mark.parametrize("typed", [[], ["data"]])
+def test_what_is_typed_without_a_verb_gets_help(typed, capsys):
+    help_page = call(capsys, *typed, "--help")
+    assert help_page[0] == 0
+    assert call(capsys, *typed) == help_page
+
+
+def test_the_version(capsys):
+    assert call(capsys, "--version") == (0, f"anyscope {version('anyscope')}\n", "")
 
 
 def test_the_verbs_are_those_of_the_design():

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
+from typing import Annotated
 
 import typer
 
@@ -16,7 +17,6 @@ from anyscope.running import processes
 
 app = typer.Typer(
     help="Segmentation that holds on any microscope: train, stress, adapt, predict, evaluate, report.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -26,10 +26,30 @@ for _part in (working.app, stressing.app, adapting.app, looking.app):
     app.registered_commands += _part.registered_commands
 app.add_typer(data_app, name="data")
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"anyscope {version('anyscope')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _any_verb(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options that stand before every verb."""
+
+
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 """The base of typer's own errors, which typer does not export by name."""
 _TOGETHER = ("train", "pretrain", "adapt")
 """Verbs that ``torchrun`` may start several times, for one network."""
+_GROUPS = ((), ("data",))
+"""What is typed before a verb; by itself it asks what there is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +79,8 @@ def _run(arguments: Sequence[str]) -> object:
         found = f"{processes.count()} processes were started together (WORLD_SIZE)"
         raise BadInput(verb or "anyscope", found, f"one, or {', '.join(_TOGETHER)}", "start it by itself; see --jobs")
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere) if processes.rank() else nullcontext():
-        return app(args=arguments, standalone_mode=False)
+        asked = ["--help"] if tuple(arguments) in _GROUPS else []
+        return app(args=[*arguments, *asked], standalone_mode=False)
 
 
 def _fail(message: str, code: int) -> int:

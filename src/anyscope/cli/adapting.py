@@ -40,7 +40,10 @@ Profile = Annotated[str, typer.Option(help="fast (minutes on 2 cores), best, or 
 @app.command()
 def adapt(
     source: Annotated[Path, typer.Option(help="Dataset folder with labels.", show_default=False)],
-    target: Annotated[Path, typer.Option(help="Dataset folder; labels in it are never opened.", show_default=False)],
+    target: Annotated[
+        Path,
+        typer.Option(help="Dataset folder, folder of images, or image; labels are never opened.", show_default=False),
+    ],
     out: Out,
     method: Annotated[
         str | None, typer.Option(help="none, or steps such as rescale+histogram+mean-teacher; proposed if left out.")

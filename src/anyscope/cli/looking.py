@@ -37,9 +37,7 @@ class Painting(StrEnum):
     physics = "physics"
 
 
-data_app = typer.Typer(
-    help="Get published datasets, look at dataset folders, make synthetic ones.", no_args_is_help=True
-)
+data_app = typer.Typer(help="Get published datasets, look at dataset folders, make synthetic ones.")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from anyscope.datasets.folder import (
     UnlabelledImages,
     open_dataset,
 )
+from anyscope.datasets.loose import is_dataset, open_unlabelled
 
 __all__ = [
     "PARTS",
@@ -20,5 +21,7 @@ __all__ = [
     "LabelledRegion",
     "Part",
     "UnlabelledImages",
+    "is_dataset",
     "open_dataset",
+    "open_unlabelled",
 ]

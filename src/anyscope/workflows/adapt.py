@@ -16,7 +16,7 @@ from anyscope.adaptation.runner import Adapted, carry_out
 from anyscope.adaptation.settings import NONE, AdaptSettings, adapt_settings
 from anyscope.adaptation.traits import Traits, measure_traits
 from anyscope.adaptation.views import Cuts, read_labels_only
-from anyscope.datasets import Dataset, open_dataset
+from anyscope.datasets import Dataset, open_dataset, open_unlabelled
 from anyscope.images import ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, save_segmenter
 from anyscope.running import processes
@@ -76,7 +76,7 @@ def adapt(
 
     Args:
         source: Dataset folder with labels.
-        target: Dataset folder of the target.
+        target: The target: a dataset folder, a folder of images, or one image or stack.
         out: The run folder to make.
         method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; where None, what
             the differences between the domains speak for.
@@ -96,7 +96,7 @@ def adapt(
         EnvironmentFault: The run folder cannot be written.
     """
     out = Path(out)
-    labelled, unlabelled = open_dataset(source, source_read), open_dataset(target, target_read, labels=False)
+    labelled, unlabelled = open_dataset(source, source_read), open_unlabelled(target, target_read)
     domains = read_domains(labelled, unlabelled, target_part, target_labels, target_read)
     given = dict(given or {})
     general = given if method is not None else {key: value for key, value in given.items() if key not in STEPS}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyscope.contracts import Prediction
-from anyscope.datasets import Part, open_dataset
+from anyscope.datasets import Part, is_dataset, open_unlabelled
 from anyscope.datasets.folder import ImageRegion
 from anyscope.errors import BadInput, Incomplete, unknown_name
 from anyscope.external import LabelsAsLogits, identity, is_foreign
@@ -41,7 +41,6 @@ from anyscope.running.run_folder import RunFolder
 from anyscope.workflows.engine import with_engine
 from anyscope.workflows.predict_volume import BlockSettings, Workers, is_volume_output, predict_volume
 from anyscope.workflows.predictors import AnyModel, open_model, predict_image, refuse_for_labels, tiled_for
-from anyscope.workflows.sources import open_images
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -193,11 +192,9 @@ def predict(
 
 
 def _regions(source: Path, split: Part | None, read: ReadOptions) -> tuple[ImageRegion, ...]:
-    if (source / "images").is_dir():
-        return open_dataset(source, read).unlabelled(split).regions
-    if split is not None:
+    if split is not None and not is_dataset(source):
         raise BadInput(source, "not a dataset folder", "one with images/", "--split needs a dataset")
-    return open_images(source, read)
+    return open_unlabelled(source, read).unlabelled(split).regions
 
 
 def _say_model(model: AnyModel, inference: InferenceSettings) -> None:

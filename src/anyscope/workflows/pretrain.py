@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from anyscope.datasets import ImageRegion, UnlabelledImages, open_dataset
+from anyscope.datasets import ImageRegion, UnlabelledImages, is_dataset, open_unlabelled
 from anyscope.datasets.holding_out import hold_out
 from anyscope.images import ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, initialise, save_segmenter
@@ -27,7 +27,6 @@ from anyscope.training.pretraining import (
     repair,
 )
 from anyscope.workflows.pretrain_report import PICTURES, pretrain_report
-from anyscope.workflows.sources import open_images
 
 _SHOWN = 6
 """Most patches of which pictures are kept."""
@@ -132,10 +131,10 @@ class _Source:
 
 def _open(path: Path, settings: PretrainSettings, read: ReadOptions) -> _Source:
     share, seed = settings.held_out, derive_seed(settings.seed, path.name)
-    if not (path / "images").is_dir():
-        return _Source(path, *hold_out(UnlabelledImages(open_images(path, read)), share, seed), f"{share:.0%} held out")
     # the split of a dataset follows from its images and their names: labels/ is not even looked for
-    dataset = open_dataset(path, read, labels=False)
+    dataset = open_unlabelled(path, read)
+    if not is_dataset(path):
+        return _Source(path, *hold_out(dataset.unlabelled(None), share, seed), f"{share:.0%} held out")
     if settings.images == "all":
         rule = f"all images, those for tests too; {share:.0%} held out"
         return _Source(path, *hold_out(dataset.unlabelled(None), share, seed), rule)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from anyscope.datasets import LabelledImages, open_dataset
+from anyscope.datasets import LabelledImages, open_dataset, open_unlabelled
 from anyscope.datasets.synthetic import write_synthetic
 from anyscope.errors import BadInput
 from anyscope.images import Intensity, ReadOptions
@@ -95,7 +95,7 @@ def data_compare(
     """How far images are from reference images in spectra, grey levels and filter statistics.
 
     Args:
-        folder, reference: Dataset folders; all their images, or an even choice of 200 slices.
+        folder, reference: Dataset folders, or folders of images; all their images, or an even choice of 200 slices.
         read: How to read images where the files leave it open.
         seed: Of that choice.
     """
@@ -103,7 +103,7 @@ def data_compare(
 
     sets = []
     for root in (Path(folder), Path(reference)):
-        images = open_dataset(root, read, labels=False).unlabelled(None)
+        images = open_unlabelled(root, read).unlabelled(None)
         planes = [(region, z) for region in images for z in range(region.roi.shape[0])]
         chosen = sorted(generator(seed, "compare").permutation(len(planes))[:_MOST_COMPARED].tolist())
         units = [planes[place][0].planes(planes[place][1], planes[place][1] + 1) for place in chosen]
