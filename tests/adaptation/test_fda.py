@@ -68,7 +68,7 @@ class TestStyle:
         style = Fourier(beta=0.05).run(work).styles[0]
         image = work.source_patches("x").sampler.draw(0).image
         target = work.target_patches("x").sampler.planes.plane(0, 0).image
-        changed = [style.patch(image, generator(0, number)) for number in range(4)]
+        changed = [style.patch(0, image, generator(0, number)) for number in range(4)]
         assert all(each.shape == image.shape and each.dtype == np.float32 for each in changed)
         assert min(each.min() for each in changed) >= 0
         assert max(each.max() for each in changed) <= 1
@@ -77,15 +77,15 @@ class TestStyle:
     def test_the_generator_alone_decides(self, work):
         style = Fourier(beta=0.05).run(work).styles[0]
         image = patch(1, (1, 20, 28))
-        one, same, other = (style.patch(image, generator(0, number)) for number in (1, 1, 2))
+        one, same, other = (style.patch(0, image, generator(0, number)) for number in (1, 1, 2))
         assert np.array_equal(one, same)
         assert not np.array_equal(one, other)
 
     def test_it_is_clipped(self, work):
         style = FourierStyle(work.target_patches("x").sampler, 0.3)
-        assert style.patch(np.ones((1, 24, 24), np.float32), generator(0)).max() <= 1
+        assert style.patch(0, np.ones((1, 24, 24), np.float32), generator(0)).max() <= 1
 
     def test_a_target_smaller_than_a_patch(self, work):
         style = Fourier(beta=0.1).run(work).styles[0]
         image = patch(1, (1, 300, 260))
-        assert style.patch(image, generator(0)).shape == image.shape
+        assert style.patch(0, image, generator(0)).shape == image.shape

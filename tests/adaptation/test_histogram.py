@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
 from skimage.exposure import match_histograms
 
 from anyscope.adaptation.histogram import (
@@ -137,6 +138,33 @@ class TestStep:
         assert changed.mean() == pytest.approx(target.mean(), abs=0.02)
         assert after.segmenter.spec.input.levels == ()
         assert after.source_patches("x")[0]["images"].mean() == pytest.approx(target.mean(), abs=0.06)
+
+    def test_a_part_of_the_way_is_drawn_for_every_patch(self, work):
+        (style,) = Histogram(least=0.25).run(work).styles
+        (whole,) = Histogram().run(work).styles
+        image = work.source_patches("x").sampler.planes.plane(0, 0).image
+        assert np.array_equal(style.plane(0, image), image)
+        assert np.array_equal(whole.patch(0, image, np.random.default_rng(0)), image)
+        way = whole.plane(0, image) - image
+        parts = []
+        for seed in range(20):
+            gone = style.patch(0, image, np.random.default_rng(seed)) - image
+            parts.append(float((gone * way).sum() / (way * way).sum()))
+            assert gone == pytest.approx(parts[-1] * way, abs=1e-6)
+        assert min(parts) >= 0.25
+        assert max(parts) <= 1
+        assert max(parts) - min(parts) > 0.5
+
+    def test_neighbouring_slices_are_matched_alike(self, work):
+        (style,) = Histogram(least=0.5).run(work).styles
+        image = work.source_patches("x").sampler.planes.plane(0, 0).image
+        slices = np.concatenate([image, image, image])
+        one = style.patch(0, image, np.random.default_rng(3))
+        assert np.array_equal(style.patch(0, slices, np.random.default_rng(3)), np.concatenate([one, one, one]))
+
+    def test_one_table_has_no_parts(self):
+        with pytest.raises(ValidationError, match="source-to-target"):
+            Histogram(direction="target-to-source", least=0.5)
 
     def test_the_other_direction_is_a_table_in_the_segmenter(self, work):
         import torch

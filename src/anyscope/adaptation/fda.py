@@ -55,7 +55,7 @@ class FourierStyle(Style):
     target: PatchSampler
     beta: float
 
-    def patch(self, image: Pixels, random: np.random.Generator) -> Pixels:
+    def patch(self, region: int, image: Pixels, random: np.random.Generator) -> Pixels:  # noqa: ARG002
         """See :class:`Style`."""
         height, width = image.shape[-2:]
         sampler = replace(self.target, size=max(height, width), seed=int(random.integers(2**63)))

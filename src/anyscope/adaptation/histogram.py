@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from anyscope.adaptation.step import Stage, Step
 from anyscope.adaptation.styles import Pixels, Style
@@ -98,13 +99,23 @@ class HistogramStyle(Style):
 
     Args:
         tables: (c, 256) for each region of the source.
+        least: See :class:`Histogram`.
     """
 
     tables: tuple[Table, ...]
+    least: float = 1.0
 
     def plane(self, region: int, image: Pixels) -> Pixels:
         """See :class:`Style`."""
-        return change_levels(image, self.tables[region])
+        return change_levels(image, self.tables[region]) if self.least == 1 else image
+
+    def patch(self, region: int, image: Pixels, random: np.random.Generator) -> Pixels:
+        """See :class:`Style`."""
+        if self.least == 1:
+            return image
+        table = np.tile(self.tables[region], (len(image) // len(self.tables[region]), 1))
+        changed: Pixels = image + np.float32(random.uniform(self.least, 1)) * (change_levels(image, table) - image)
+        return changed
 
 
 class Histogram(Step):
@@ -116,6 +127,11 @@ class Histogram(Step):
 
     Differences to the publication: a stack is matched as a whole and not slice by slice, 256 levels instead of its
     255, and what :func:`without_padding` and :func:`matching_table` say.
+
+    Args:
+        direction: Which domain is changed.
+        least: Every source patch goes a random part of the way to the target's levels, from this to 1; 1 as published.
+            Below that the network learns all that lies between the domains, and does not depend on the match.
     """
 
     name: ClassVar[str] = "histogram"
@@ -124,6 +140,13 @@ class Histogram(Step):
     source: ClassVar[str] = "Franco-Barranco et al., CMPB 222:106949, 2022"
 
     direction: Literal["source-to-target", "target-to-source"] = "source-to-target"
+    least: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _only_of_patches(self) -> Self:
+        if self.least < 1 and self.direction == "target-to-source":
+            raise ValueError("least is for source-to-target: predictions need one table")
+        return self
 
     def run(self, work: Work) -> Work:
         """See :class:`~anyscope.adaptation.step.Step`."""
@@ -132,7 +155,7 @@ class Histogram(Step):
         of_target = mean_histogram(region_histograms(target, spec, spec.input.zoom))
         of_source = region_histograms(source, spec, work.source_input.zoom)
         if self.direction == "source-to-target":
-            style = HistogramStyle(tuple(matching_table(counts, of_target) for counts in of_source))
+            style = HistogramStyle(tuple(matching_table(counts, of_target) for counts in of_source), self.least)
             return replace(work, styles=(*work.styles, style))
         table = matching_table(of_target, mean_histogram(of_source))
         levels = tuple(tuple(float(level) for level in channel) for channel in table)

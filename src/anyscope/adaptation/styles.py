@@ -20,10 +20,11 @@ class Style:
         """
         return image
 
-    def patch(self, image: Pixels, random: np.random.Generator) -> Pixels:  # noqa: ARG002
+    def patch(self, region: int, image: Pixels, random: np.random.Generator) -> Pixels:  # noqa: ARG002
         """Change a patch as it is drawn, before augmentation.
 
         Args:
+            region: Number of the region in the training part of the source.
             image: (C, y, x) in 0..1.
             random: The generator of all draws, the patch's own.
         """

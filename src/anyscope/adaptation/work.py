@@ -110,7 +110,9 @@ class Work:
             layout,
             stream,
             restyle_plane=lambda region, image: reduce(lambda x, style: style.plane(region, x), styles, image),
-            restyle_patch=lambda image, random: reduce(lambda x, style: style.patch(x, random), styles, image),
+            restyle_patch=lambda region, image, random: reduce(
+                lambda x, style: style.patch(region, x, random), styles, image
+            ),
         )
         if self.domains.few is None:
             return own

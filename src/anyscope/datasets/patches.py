@@ -23,12 +23,14 @@ class Patch:
         labels: (l, y, x), the slice itself in the middle of its neighbours; None where labels are not known.
         valid: (l, y, x), pixels whose labels count.
         spacing: Distance between slices in pixels of the plane; 1 where it is unknown.
+        region: Number of the region that it was cut from.
     """
 
     image: NDArray[np.float32]
     labels: Labels | None
     valid: NDArray[np.bool_] | None
     spacing: float = 1.0
+    region: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class PatchSampler:
         labels = [self._cut(each.labels, start) for each in slab if each.labels is not None]
         valid = [self._cut(each.valid, start) for each in slab if each.valid is not None]
         if not labels or not valid:
-            return Patch(image, None, None)
-        return Patch(image, np.stack(labels), np.stack(valid), self.planes.spacing(region))
+            return Patch(image, None, None, region=region)
+        return Patch(image, np.stack(labels), np.stack(valid), self.planes.spacing(region), region)
 
     def _cut(self, array: NDArray[Any], start: NDArray[np.intp]) -> NDArray[Any]:
         cut = array[..., start[0] : start[0] + self.size, start[1] : start[1] + self.size]

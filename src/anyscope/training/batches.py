@@ -26,7 +26,7 @@ Batch = dict[str, torch.Tensor]
 _FAR_PX, _MOST_LABEL_NEIGHBOURS = 16.0, 8
 """In the volume, rims are looked for so far away (the tanh of the distance has then reached .96), and no further than
 so many slices, for time's sake."""
-RestylePatch = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
+RestylePatch = Callable[[int, NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PatchDataset(Dataset[Batch]):
         layout: What the targets are made for.
         augmentation: How they are varied.
         dimensions: 3 for outlines and distances in the volume, 2 for those in each slice.
-        restyle: Changes the grey levels of a cut (C, y, x) before that, with the patch's own generator.
+        restyle: Changes the grey levels of a cut (C, y, x) of a region before that, with the patch's own generator.
     """
 
     sampler: PatchSampler
@@ -53,7 +53,7 @@ class PatchDataset(Dataset[Batch]):
         """The patch with the given number, augmented, with its targets."""
         patch = self.sampler.draw(number)
         if self.restyle is not None:
-            image = self.restyle(patch.image, generator(self.sampler.seed, "style", number))
+            image = self.restyle(patch.region, patch.image, generator(self.sampler.seed, "style", number))
             patch = replace(patch, image=image)
         random = generator(self.sampler.seed, "augmentation", number)
         patch = augment(patch, self.size, self.augmentation, random)
