@@ -35,7 +35,7 @@ class Inverted(Style):
 
 
 class Brighter(Style):
-    def patch(self, image, random):
+    def patch(self, region, image, random):
         return np.clip(image + np.float32(random.uniform(0.1, 0.2)), 0, 1)
 
 

@@ -49,6 +49,6 @@ def test_of_a_dataset_folder_images_alone(make_dataset, blobs):
 def test_what_holds_no_image_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("no image")
-    for name, found in (("empty", "no images in it"), ("text.txt", "not an image"), ("gone", "no such file")):
+    for name, found in (("empty", "is empty"), ("text.txt", "not an image"), ("gone", "no such file")):
         with pytest.raises(BadInput, match=found):
             open_unlabelled(tmp_path / name)
