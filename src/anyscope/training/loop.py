@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -29,6 +29,8 @@ from anyscope.training.settings import TrainSettings
 from anyscope.training.validation import Validation
 
 _VALIDATION_BATCHES = 4
+_CLEARLY = 0.05
+"""By what share of it a validation loss has to be lower to count as clearly lower."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ class SupervisedCourse(NetworkCourse):
             protocol = self._judged.while_training
             score, rating = scores[protocol.headline], protocol.rating(scores)
         self.step_epoch(values.get("val_loss", means["loss"]))
-        if rating > self.best.rating or not self._best_file.is_file():
-            self.best.epoch, self.best.score, self.best.rating = epoch, score, rating
+        now = Best(epoch, score, rating, values.get("val_loss", math.nan))
+        steady = self._judged is None or self._judged.while_training.steady
+        if now.beats(self.best, steady=steady) or not self._best_file.is_file():
+            self.best.load_state_dict(now.state_dict())
             save_weights(weights, self._best_file)
         return values
 
@@ -98,19 +102,40 @@ class SupervisedCourse(NetworkCourse):
 
 @dataclass
 class Best:
-    """The epoch of the best weights so far, from 1, their score, and how it is ranked: more is better."""
+    """The epoch of the best weights so far, from 1, with their score, how it is ranked, and their validation loss.
+
+    Args:
+        epoch: Counted from 1; 0 is none yet.
+        score: The headline score.
+        rating: The same so that more is better.
+        loss: The validation loss; NaN without a validation part.
+    """
 
     epoch: int = 0
     score: float = math.nan
     rating: float = -math.inf
+    loss: float = math.nan
+
+    def beats(self, other: Best, *, steady: bool) -> bool:
+        """Whether this epoch is kept instead of another.
+
+        The better score wins. Where the score is not ``steady``, a clearly lower loss wins before it: a lucky merge
+        in a handful of images would else keep the weights of a network that has hardly learned.
+        """
+        if not steady and other.epoch:
+            if self.loss < (1 - _CLEARLY) * other.loss:
+                return True
+            if other.loss < (1 - _CLEARLY) * self.loss:
+                return False
+        return self.rating > other.rating
 
     def state_dict(self) -> State:
         """All of it."""
-        return {"epoch": self.epoch, "score": self.score, "rating": self.rating}
+        return asdict(self)
 
     def load_state_dict(self, state: State) -> None:
         """The reverse."""
-        self.epoch, self.score, self.rating = state["epoch"], state["score"], state["rating"]
+        self.epoch, self.score, self.rating, self.loss = (state[one.name] for one in fields(self))
 
 
 def fit(

@@ -85,6 +85,9 @@ class EvaluationProtocol(ABC):
     """The score to rank by."""
     errors: ClassVar[frozenset[str]] = frozenset()
     """The scores of which less is better."""
+    steady: ClassVar[bool] = True
+    """Whether the headline of a few images tells two trainings apart. Not where one large object that is split or
+    merged decides it: then the validation loss has the first say in which epoch is kept."""
     by_slice: ClassVar[bool] = False
     """Whether ids count within a slice."""
     in_slices: ClassVar[str] = ""

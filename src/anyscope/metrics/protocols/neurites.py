@@ -29,6 +29,7 @@ class Neurites(EvaluationProtocol):
     summary: ClassVar[str] = "Adapted Rand error in two conventions, VOI split and merge, in 3D"
     source: ClassVar[str] = "Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015); Meila (2007)"
     headline: ClassVar[str] = "adapted_rand_error"
+    steady: ClassVar[bool] = False
     errors: ClassVar[frozenset[str]] = frozenset({
         "adapted_rand_error", "adapted_rand_error_scikit_image", "voi", "voi_split", "voi_merge", "predicted_zero",
     })  # fmt: skip

@@ -54,6 +54,7 @@ class Snemi3d(EvaluationProtocol):
     summary: ClassVar[str] = "Adapted Rand error in 3D, on the official crop"
     source: ClassVar[str] = "SNEMI3D challenge (2013); Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015)"
     headline: ClassVar[str] = "adapted_rand_error"
+    steady: ClassVar[bool] = False
     errors: ClassVar[frozenset[str]] = frozenset({"adapted_rand_error", "adapted_rand_error_scikit_image"})
 
     @property
@@ -108,6 +109,7 @@ class Cremi(EvaluationProtocol):
     summary: ClassVar[str] = "VOI split and merge, Adapted Rand error, CREMI score = sqrt(VOI x Adapted Rand), in 3D"
     source: ClassVar[str] = "CREMI challenge (2016), evaluation script; Meila, J. Multivariate Analysis 98:873 (2007)"
     headline: ClassVar[str] = "cremi_score"
+    steady: ClassVar[bool] = False
     errors: ClassVar[frozenset[str]] = frozenset({"cremi_score", "voi", "voi_split", "voi_merge", "adapted_rand_error"})
 
     @property
@@ -156,6 +158,7 @@ class Isbi2012(EvaluationProtocol):
     summary: ClassVar[str] = "V_Rand and V_Info after border thinning, slice by slice"
     source: ClassVar[str] = "Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015)"
     headline: ClassVar[str] = "v_rand"
+    steady: ClassVar[bool] = False
 
     @property
     def conventions(self) -> dict[str, str]:
