@@ -86,7 +86,7 @@ def document(steps: Sequence[dict[str, Any]], **changes: Any) -> dict[str, Any]:
         "method": "rescale+histogram", "profile": "fast", "selection": "combined", "model": "unet_small",
         "pixels": "9 nm pixels", "steps": list(steps), "alarms": alarms, "comparison": comparison,
         "differences": ["the target is darker", "the target has noise"], "reference": REFERENCE.to_dict(),
-        "source": "vnc", "target": "lucchi", "target_images": 3, **changes,
+        "source": "vnc", "target": "lucchi", "target_images": 3, "gap": None, "left_out": [], **changes,
     }  # fmt: skip
 
 

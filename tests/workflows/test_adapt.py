@@ -221,7 +221,7 @@ class TestBadInput:
         [
             ("histogramm", r"adaptation method 'histogramm'.*histogram"),
             ("histogram+histogram", "histogram stands twice"),
-            ("y-net+damt", "both ways to train"),
+            ("y-net+supervised", "both ways to train"),
             ("adabn", r"no batch normalisation|batch"),
         ],
     )

@@ -52,8 +52,8 @@ class DAMT(Step):
     Differences: the segmenter is ``unet`` of the zoo with ``norm=group``: transposed convolutions where the authors
     interpolate and apply a 1 x 1 convolution, 8 groups with weights where they have 32 without; maps of a binary mask
     are shown to the discriminator as the two probabilities that the authors' softmax gives; the adversarial terms use
-    the same pass through the network as the others, where the authors take a second one; augmentation is ours; the
-    network may start at random, the authors start from one that was trained on the source. It computes in fp32.
+    the same pass through the network as the others, where the authors take a second one; augmentation is ours. As
+    theirs, it begins with a network that was trained on the source. It computes in fp32.
 
     Args:
         epochs, steps_per_epoch: Epochs, and optimiser steps of each.
@@ -71,7 +71,7 @@ class DAMT(Step):
     """
 
     name: ClassVar[str] = "damt"
-    stage: ClassVar[Stage] = "training"
+    stage: ClassVar[Stage] = "refinement"
     summary: ClassVar[str] = "segment the source, draw images again, and fool discriminators of labels and features"
     source: ClassVar[str] = "Peng, Yi, Yuan, IEEE JSTSP 14(6):1199-1209, 2020 (DAMT-Net)"
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -91,7 +91,7 @@ class DAMT(Step):
     epochs: Count = 8
     steps_per_epoch: Count = 20
     schedule: Schedule = "onecycle"
-    learning_rate: Positive = 2e-3
+    learning_rate: Positive = 1e-3
     decay_steps: Count = 6000
     discriminator_rate: Positive = 1e-4
     discriminator_decay_steps: Count = 3000
@@ -113,6 +113,7 @@ class DAMT(Step):
                 f"{work.settings.patch_px}",
                 f"at least {LABEL_DISCRIMINATOR_SMALLEST_PX}, which the label discriminator of damt halves five times",
             )
+        work.keep(0, work.segmenter)
         keep = work.keeping(self.epochs)
         with freeze(work.segmenter, work.frozen):
             work.follow(

@@ -106,10 +106,9 @@ def judge(
     """
     settings = settings or InferenceSettings()
     task, own_input = segmenter.spec.task, segmenter.spec.input
-    with segmenter.seeing(_at_working_pixels(exam.source_input)):
-        known = [_predict(segmenter, view.image, view.core, settings) for view in exam.source]
+    known = predict_views(segmenter, exam.source, exam.source_input, settings)
+    found = predict_views(segmenter, exam.target, own_input, settings)
     with segmenter.seeing(_at_working_pixels(own_input)):
-        found = [_predict(segmenter, view.image, view.core, settings) for view in exam.target]
         varied = [_predict_varied(segmenter, view, number, settings) for number, view in enumerate(exam.target)]
     predictions = tuple(labels for labels, _ in found)
     judgement = Judgement(
@@ -121,6 +120,22 @@ def judge(
         stability=agreement(predictions, varied, task),
     )
     return Judged(judgement, predictions)
+
+
+def predict_views(
+    segmenter: Segmenter, views: Sequence[View], shown: InputTransform, settings: InferenceSettings | None = None
+) -> list[tuple[Labels, Maps]]:
+    """Labels and foreground probability (z, y, x) of views, which are at working pixels already.
+
+    Args:
+        segmenter: What predicts.
+        views: The views of one domain.
+        shown: How images of this domain are shown to it.
+        settings: Of inference.
+    """
+    settings = settings or InferenceSettings()
+    with segmenter.seeing(_at_working_pixels(shown)):
+        return [_predict(segmenter, view.image, view.core, settings) for view in views]
 
 
 def agreement(one: Sequence[Labels], other: Sequence[Labels], task: Task) -> float | None:

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from anyscope.adaptation.candidates import Choice, Judgement
+from anyscope.adaptation.candidates import Choice, Judgement, collapse
 from anyscope.adaptation.domains import Domains
+from anyscope.adaptation.gap import GapSign, look_for_gap, quarter_before
 from anyscope.adaptation.judging import Exam, judge
 from anyscope.adaptation.selection import RULES
 from anyscope.adaptation.settings import AdaptSettings
-from anyscope.adaptation.step import LEARNING, Step
+from anyscope.adaptation.step import FOR_GAPS, LEARNING, Step
 from anyscope.adaptation.supervised import Supervised
 from anyscope.adaptation.work import Work, on_device
 from anyscope.models import InputTransform, Segmenter
@@ -29,7 +30,7 @@ from anyscope.running.progress import progress, say
 from anyscope.training.settings import TrainSettings
 from anyscope.training.tuning_modes import keeping_adapted
 
-FINDINGS, JUDGEMENTS = "findings.json", "judgements.json"
+FINDINGS, JUDGEMENTS, GAP = "findings.json", "judgements.json", "gap.json"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class StepResult:
         candidates: Weights by epoch; none where it does not learn.
         judgements: What is known of each candidate, in the order of their epochs.
         choices: What each rule chooses among them.
+        gap: Of training on the source: what it says of the target; None where it cannot say.
     """
 
     name: str
@@ -53,6 +55,7 @@ class StepResult:
     candidates: Mapping[int, Path] = field(default_factory=dict)
     judgements: tuple[Judgement, ...] = ()
     choices: Mapping[str, Choice] = field(default_factory=dict)
+    gap: GapSign | None = None
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,18 @@ class Adapted:
         segmenter: The chosen weights, with how images of the target are shown to them in the spec.
         rule: The rule that chose.
         steps: What each step left.
+        left_out: Names of steps that were not carried out, since no gap showed.
     """
 
     segmenter: Segmenter
     rule: str
     steps: tuple[StepResult, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def gap(self) -> GapSign | None:
+        """What training on the source says of the target; None where there was none, or it cannot say."""
+        return next((step.gap for step in self.steps if step.stage == "training"), None)
 
     @property
     def learned(self) -> StepResult | None:
@@ -81,6 +91,8 @@ class Adapted:
         for step in self.steps:
             chosen = step.choices[self.rule].alarms if step.choices else ()
             found += [f"{step.name}: {text}" for text in (*self._of_findings(step), *chosen)]
+        if self.gap is not None and not self.gap.shows and any(step.stage in FOR_GAPS for step in self.steps):
+            found.append(f"no gap shows: {self.gap.words()}; here adaptation has harmed more often than helped")
         return tuple(found)
 
     def _of_findings(self, step: StepResult) -> Sequence[str]:
@@ -134,8 +146,14 @@ def carry_out(
         domains, settings.train, folder, device, segmenter, InputTransform(zoom=settings.train.zoom), trained,
         candidates=settings.candidates,
     )  # fmt: skip
-    results = []
+    results: list[StepResult] = []
     for number, step in enumerate(chain, 1):
+        if settings.only_for_gaps and step.stage in FOR_GAPS:
+            so_far = Adapted(work.segmenter, settings.selection, tuple(results))
+            if so_far.gap is not None and not so_far.gap.shows:
+                rest = tuple(each.name for each in chain[number - 1 :])
+                say(f"{', '.join(rest)}: left out, {so_far.gap.words()}")
+                return replace(so_far, left_out=rest)
         own = folder / f"{number}-{step.name}"
         own.mkdir(parents=True, exist_ok=True)
         work = replace(work, folder=own)
@@ -160,12 +178,13 @@ def _carry_out_step(step: Step, work: Work, settings: AdaptSettings, shared: Sha
     exam = examine(work)
     judgements = judge_candidates(work, candidates, exam)
     choices = {name: rule(judgements, exam.reference) for name, rule in RULES.items()}
+    gap = gap_sign(work, candidates, judgements, exam) if step.stage == "training" else None
     choice = choices[settings.selection]
     take(work.segmenter, list(candidates.values())[choice.index])
     say(f"{step.name}: epoch {choice.epoch} of {len(candidates)} candidates is taken, by {choice.rule}")
     for alarm in choice.alarms:
         say(f"warning: {alarm}")
-    result = StepResult(step.name, step.stage, work.folder, findings, candidates, judgements, choices)
+    result = StepResult(step.name, step.stage, work.folder, findings, candidates, judgements, choices, gap)
     return replace(work, trained=True), result
 
 
@@ -202,6 +221,24 @@ def judge_candidates(work: Work, candidates: Mapping[int, Path], exam: Exam) -> 
             shown.advance()
     write_json(path, [each.to_dict() for each in judgements])
     return tuple(judgements)
+
+
+def gap_sign(work: Work, candidates: Mapping[int, Path], judgements: Sequence[Judgement], exam: Exam) -> GapSign | None:
+    """What two candidates of a training, a quarter of it apart, say of the target; None where there is one alone.
+
+    Made, or read where it was made already. The weights of the segmenter are replaced.
+    """
+    path = work.folder / GAP
+    known = _read(path)
+    if known is not None:
+        return GapSign(**known)
+    files = list(candidates.values())
+    back = quarter_before(len(files))
+    if len(files) <= back:
+        return None
+    sign = look_for_gap(work, [files[-1 - back], files[-1]], collapse(judgements[-1].target, exam.reference) or "")
+    write_json(path, asdict(sign))
+    return sign
 
 
 def write_json(path: Path, document: Any) -> None:

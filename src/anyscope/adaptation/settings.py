@@ -56,7 +56,8 @@ _PROFILES: dict[str, dict[str, Any]] = {
     "best": {"object_px": 0, "candidates": 20},
     "paper": {"object_px": 0, "candidates": 180, "selection": "solidity"},
 }
-_OWN = ("selection", "candidates", "object_px")
+GENERAL = ("selection", "candidates", "object_px", "only_for_gaps")
+"""Settings that belong neither to a step nor to training."""
 
 
 class AdaptSettings(BaseModel):
@@ -69,6 +70,7 @@ class AdaptSettings(BaseModel):
         train: Settings of training on labels; heads, patches, working pixels and the seed hold for all steps.
         selection: The rule that chooses among candidates.
         candidates: Most candidates of a step that learns, besides what it began with.
+        only_for_gaps: Whether steps after training are left out where no gap shows; see :mod:`anyscope.adaptation.gap`.
         object_px: How large objects of the source are made where the settings name no working pixels, in pixels
             across; 0 for the images' own pixels. See :mod:`anyscope.training.working_pixels`.
     """
@@ -82,6 +84,7 @@ class AdaptSettings(BaseModel):
     selection: str = "combined"
     candidates: int = Field(8, ge=1, le=200)
     object_px: float = Field(OBJECT_PX, ge=0, le=1000)
+    only_for_gaps: bool = False
 
     @property
     def title(self) -> str:
@@ -162,8 +165,8 @@ def adapt_settings(method: str = NONE, profile: str = "fast", **given: Any) -> A
     if unused:
         raise BadInput(f"setting {unused[0]!r}", f"method {method!r} has no such step", f"one of {', '.join(names)}")
     for key in given:
-        if key not in _OWN:
-            raise unknown_name("setting", key, ["train", "seed", *_OWN, *names])
+        if key not in GENERAL:
+            raise unknown_name("setting", key, ["train", "seed", *GENERAL, *names])
     if "selection" in given and given["selection"] not in RULES:
         raise unknown_name("selection rule", given["selection"], RULES)
     given = {**_PROFILES[profile], **given}

@@ -90,9 +90,9 @@ class YNet(Step):
         }
     }
 
-    epochs: tuple[Count, Count, Count] = (3, 3, 8)
-    steps_per_epoch: Count = 32
-    last_steps_per_epoch: Count = 32
+    epochs: tuple[Count, Count, Count] = (4, 2, 8)
+    steps_per_epoch: Count = 75
+    last_steps_per_epoch: Count = 75
     optimisers: tuple[Optimiser, Optimiser, Optimiser] = ("adam", "adam", "adam")
     schedules: tuple[Schedule, Schedule, Schedule] = ("onecycle", "onecycle", "onecycle")
     learning_rates: tuple[Positive, Positive, Positive] = (1e-3, 1e-3, 2e-3)

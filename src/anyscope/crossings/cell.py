@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ def _scored(adapted: Adapted, test: LabelledImages) -> dict[str, Any]:
         "per_slice": [one["per_slice"] for one in scores],
         "choices": {name: choice.index for name, choice in learned.choices.items()},
         "selection": adapted.rule,
+        "gap": None if adapted.gap is None else asdict(adapted.gap),
         "zoom": adapted.segmenter.spec.input.zoom,
         "scale": _scale(adapted.steps),
         "alarms": list(adapted.alarms),

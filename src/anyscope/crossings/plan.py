@@ -8,7 +8,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anyscope.adaptation.settings import NONE, AdaptSettings, adapt_settings, parse_method
+from anyscope.adaptation.settings import GENERAL, NONE, AdaptSettings, adapt_settings, parse_method
 from anyscope.errors import BadInput
 
 KEY = ("source", "target", "method", "seed")
@@ -92,7 +92,7 @@ class CrossPlan:
         ]
 
 
-_GENERAL = ("train", "selection", "candidates", "object_px")
+_GENERAL = ("train", *GENERAL)
 
 
 def plan_crossing(out: Path, data: Mapping[str, Path], methods: tuple[str, ...], **more: Any) -> CrossPlan:

@@ -60,7 +60,19 @@ def what_was_done(document: Mapping[str, Any], steps: Sequence[StepView], few: b
         labels = f"A few labelled images of the target were given and learned from; labels in {target} were not opened."
     return (
         f"The network learned from labelled images of {source}, and saw images of {target} without labels. Steps, in "
-        f"their order: {listed}. {labels}"
+        f"their order: {listed}. {labels}{_left_out(document)}"
+    )
+
+
+def _left_out(document: Mapping[str, Any]) -> str:
+    """What was not carried out, and why; nothing where all was."""
+    names, gap = document.get("left_out", ()), document.get("gap")
+    if not names or gap is None:
+        return ""
+    return (
+        f" Left out: {', '.join(names)}. No gap shows: over the last quarter of the training, predictions of "
+        f"{document['target']} changed by {score(gap['target'])} and those of the source by {score(gap['source'])} "
+        "(1 - IoU). Where that is so, adaptation harms more often than it helps; --method carries it out all the same."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def adapt(
         target: The target: a dataset folder, a folder of images, or one image or stack.
         out: The run folder to make.
         method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; where None, what
-            the differences between the domains speak for.
+            the differences between the domains speak for, and only if a gap shows once the source is learned.
         profile: ``fast``, ``best`` or ``paper``.
         given: Settings that differ; see :func:`anyscope.adaptation.settings.adapt_settings`.
         init: A run or a segmenter that was trained on the source, to begin with.
@@ -108,6 +108,7 @@ def adapt(
     )
     if method is None:
         chosen_method = comparison.proposal().chain
+        given = {"only_for_gaps": True, **given}
         segmenter, settings = begin(labelled, domains, adapt_settings(chosen_method, profile, **given), init)
     for step in settings.chain(init is not None):
         step.check(segmenter.spec)
@@ -177,6 +178,8 @@ def describe(adapted: Adapted, settings: AdaptSettings) -> dict[str, Any]:
         "method": settings.title,
         "profile": settings.profile,
         "selection": settings.selection,
+        "gap": None if adapted.gap is None else {**asdict(adapted.gap), "shows": adapted.gap.shows},
+        "left_out": list(adapted.left_out),
         "model": spec.model,
         "pixels": spec.pixels,
         "steps": steps,

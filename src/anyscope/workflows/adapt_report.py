@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from anyscope.adaptation.settings import adapt_settings
+from anyscope.adaptation.settings import GENERAL, adapt_settings
 from anyscope.adaptation.style.examination import pictures_file
 from anyscope.errors import AnyscopeError, BadInput
 from anyscope.reports.adaptation_report import AdaptationReport, Pairs, adaptation_report
@@ -138,7 +138,7 @@ def changes(settings: Mapping[str, Any]) -> list[str]:
     """
     method = "+".join(settings["method"]) or "none"
     plain = flatten(adapt_settings(method, settings["profile"]).model_dump(mode="json"))
-    own = flatten({key: settings[key] for key in ("train", "selection", "candidates", "object_px")})
+    own = flatten({key: settings[key] for key in ("train", *GENERAL)})
     decided = ("train.model", "train.task", "train.heads", "train.arguments", "train.intensity", "train.pixel_size_nm",
                "train.zoom", "train.neighbours")  # fmt: skip
     pairs = {key: value for key, value in own.items() if plain.get(key) != value}

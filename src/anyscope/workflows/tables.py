@@ -237,6 +237,8 @@ def adaptation_table(document: Mapping[str, Any]) -> str:
             )
         lines.append(f"{step['name']}: {len(step['candidates'])} candidates")
         lines.append(columns(["rule", "epoch", "source score", "target foreground", "objects", "stability"], rows))
+    if document["left_out"]:
+        lines.append(f"left out, since no gap shows: {', '.join(document['left_out'])}")
     lines += [f"! {alarm}" for alarm in document["alarms"]]
     return "\n".join(lines)
 
