@@ -61,7 +61,7 @@ def test_what_differs_is_said_and_proposed(write, how, said):
     source, target = write("source"), write("target", **how)
     found = compare_domains(source, target, SPEC)
     assert any(line.startswith(said) for line in found.lines()), found.lines()
-    assert found.proposal().methods[:2] == ("rescale", "histogram")
+    assert found.proposal().methods[0] == "rescale"
     assert len(found.proposal().reasons) == len(found.proposal().methods)
     back = compare_domains(target, source, SPEC)
     assert back.histogram_distance == found.histogram_distance
@@ -84,20 +84,25 @@ def test_only_what_differs_is_said(write):
         found.lines()[1].split(" (")[0],
     ]
     assert found.lines()[1].startswith("grey levels are")
-    assert found.proposal().chain == "rescale+histogram"
 
 
-def test_texture_that_differs_much_asks_for_more(write):
-    found = compare_domains(write("source"), write("target", sigma_px=4.0, noise=12.0), SPEC)
-    assert found.proposal().chain == "rescale+histogram+mean-teacher"
-    assert "sharpness and noise" in found.proposal().reasons[-1]
+def test_images_that_look_different_ask_for_self_training(write):
+    found = compare_domains(write("source"), write("target", level=150.0), SPEC)
+    assert found.proposal().chain == "rescale+fixmatch"
+    assert "the target is brighter" in found.proposal().reasons[-1]
+
+
+def test_pixel_sizes_alone_ask_for_a_search_of_scale_alone(write):
+    found = compare_domains(write("source"), write("target", nm=None), SPEC)
+    assert found.proposal().chain == "rescale"
+    assert "unknown" in found.proposal().reasons[0]
 
 
 def test_unknown_sizes_of_both(write):
     found = compare_domains(write("source", nm=None), write("target", nm=None), SPEC)
     assert found.pixel_ratio is None
     assert found.lines() == ["the pixel size of the source and of the target is unknown"]
-    assert found.proposal().chain == "rescale+histogram"
+    assert found.proposal().chain == "rescale"
 
 
 def test_the_size_of_source_objects_is_told(write):
@@ -139,7 +144,7 @@ def test_several_channels(write):
 def test_it_is_plain_data(write):
     found = compare_domains(write("source"), write("target", level=150.0), SPEC)
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert data["proposal"] == "rescale+histogram"
+    assert data["proposal"] == "rescale+fixmatch"
     assert data["target"]["mean"] > data["source"]["mean"]
 
 

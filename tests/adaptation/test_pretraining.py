@@ -17,7 +17,7 @@ from anyscope.training.settings import train_settings
 
 from .stopping import run_and_kill
 
-QUICK = Pretraining(epochs=2, steps_per_epoch=3, batch=3)
+QUICK = Pretraining(epochs=2, steps_per_epoch=3, batch=3, keep_encoder=True)
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:

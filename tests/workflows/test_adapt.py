@@ -13,11 +13,16 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 import anyscope
+from anyscope.adaptation.begin import earlier_weights
 from anyscope.adaptation.catalog import STEPS
 from anyscope.errors import BadInput
 from anyscope.images import ReadOptions, open_image, read_labels, write_image, write_labels
+from anyscope.models import SegmenterSpec, load_segmenter
+from anyscope.training.loop import EARLIER
+from anyscope.training.settings import train_settings
 
 from ..adaptation.conftest import write_discs
 
@@ -119,12 +124,43 @@ def test_a_run_holds_a_segmenter_that_predicts_and_says_where_it_comes_from(sour
 
 def test_without_a_method_the_domains_are_compared_and_one_is_proposed(source, target, tmp_path, capsys):
     result = anyscope.adapt(source, target, tmp_path / "run", given={"train": TRAIN, "candidates": 2, **QUICK})
-    assert result.document["method"].startswith("rescale+histogram")
+    assert result.document["method"] == "rescale+fixmatch"
     assert result.document["differences"]
     assert "proposed: " in capsys.readouterr().err
 
 
-QUICK = {"rescale": {"steps_per_octave": 1}, "mean-teacher": {"epochs": 1, "steps_per_epoch": 2}}
+QUICK = {"rescale": {"steps_per_octave": 1}, "fixmatch": {"epochs": 1, "steps_per_epoch": 2}}
+
+
+def test_a_run_of_training_says_whether_a_gap_shows(tmp_path, capsys):
+    """It keeps weights from a quarter before its end, with which adapt --init compares its segmenter."""
+    source = write_discs(tmp_path / "source", count=4)
+    # Without a validation part the last epoch is the best, and later than the one that is kept beside it.
+    (source / "dataset.yaml").write_text("labels: mask\nsplit: {train: {i0: '[:, :]', i1: '[:, :]', i2: '[:, :]'}}\n")
+    anyscope.train(source, tmp_path / "run", settings=train_settings(**{**TRAIN, "epochs": 4}))
+    assert (tmp_path / "run" / EARLIER).is_file()
+    given = {"only_for_gaps": True, **QUICK_RESCALE}
+    same = anyscope.adapt(source, source, tmp_path / "same", method="rescale", given=given, init=tmp_path / "run")
+    assert same.document["gap"]["source"] == same.document["gap"]["target"] > 0
+    assert same.document["left_out"] == ["rescale"]
+    assert same.document["steps"] == []
+    before, after = (load_segmenter(tmp_path / name).state_dict() for name in ("run", "same"))
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert "left out, no gap shows" in capsys.readouterr().err
+    assert "Left out: rescale. No gap shows" in same.report.read_text()
+
+
+def test_weights_that_are_no_earlier_than_the_best_say_nothing(tmp_path):
+    (tmp_path / EARLIER).parent.mkdir()
+    (tmp_path / EARLIER).write_bytes(b"")
+    spec = SegmenterSpec(model="unet_simple", task="semantic", channels=1, provenance={"epochs": 8, "best_epoch": 7})
+    assert earlier_weights(tmp_path, spec) == tmp_path / EARLIER
+    for provenance in ({"epochs": 8, "best_epoch": 6}, {"epochs": 8, "best_epoch": None}, {}):
+        assert earlier_weights(tmp_path, spec.model_copy(update={"provenance": provenance})) is None
+    assert earlier_weights(tmp_path / "elsewhere", spec) is None
+
+
+QUICK_RESCALE = {"rescale": {"steps_per_octave": 1}}
 
 
 def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(source, target, tmp_path, capsys):

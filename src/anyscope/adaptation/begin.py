@@ -12,6 +12,7 @@ from anyscope.datasets import Dataset, LabelledImages, UnlabelledImages, open_da
 from anyscope.errors import BadInput, Subject
 from anyscope.images import ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, has_adapters, load_segmenter
+from anyscope.training.loop import EARLIER, earlier_epoch
 from anyscope.training.settings import TrainSettings
 from anyscope.training.tuning_modes import check_tuning
 from anyscope.training.working_pixels import with_working_pixels
@@ -107,6 +108,20 @@ def begin(
     training = TrainSettings.model_validate({**settings.train.model_dump(), **own})
     check_tuning(segmenter, training)
     return segmenter, settings.with_training(training)
+
+
+def earlier_weights(init: Path | str, spec: SegmenterSpec) -> Path | None:
+    """Weights from a quarter before the end of the training of a segmenter, where its run holds them.
+
+    Args:
+        init: The run.
+        spec: What its segmenter is; None is returned where it is of an epoch that is no later.
+    """
+    path, made = Path(init) / EARLIER, spec.provenance
+    epochs, best = made.get("epochs"), made.get("best_epoch")
+    if not path.is_file() or not isinstance(epochs, int) or not isinstance(best, int):
+        return None
+    return path if best > earlier_epoch(epochs) else None
 
 
 def _refuse_directed(spec: SegmenterSpec, subject: Subject) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+import torch
+
+from anyscope.adaptation.candidates import collapse
 from anyscope.adaptation.judging import agreement, predict_views
+from anyscope.adaptation.traits import Traits, measure_traits
 from anyscope.adaptation.views import Cuts, read_views
 from anyscope.adaptation.work import Work
 from anyscope.contracts import Labels, Task
-from anyscope.models.storage import read_safetensors
+
+Weights = Mapping[str, torch.Tensor]
 
 _TIMES = 1.5
-_MORE = 0.01
+_MORE = 0.04
 _CUTS = Cuts(planes=12)
 
 
@@ -41,7 +45,7 @@ class GapSign:
 
     @property
     def shows(self) -> bool:
-        """Whether it speaks for a gap: on the target half as much again and more than .01 more, or a collapse there.
+        """Whether it speaks for a gap: on the target half as much again and .04 more, or a collapse there.
 
         The limit lies between pairs of domains on which self-training harmed and those on which it helped;
         ``docs/results.md`` has the numbers.
@@ -57,40 +61,38 @@ class GapSign:
         return f"the target is {'harder' if self.shows else 'no harder'} for the network: {seen} (1 - IoU)"
 
 
-def quarter_before(count: int) -> int:
-    """How many candidates lie between two that are a quarter of the training apart; at least one.
-
-    >>> quarter_before(8), quarter_before(3)
-    (2, 1)
-    """
-    return max(1, round(count / 4))
-
-
-def look_for_gap(work: Work, weights: Sequence[Path], collapsed: str = "", cuts: Cuts = _CUTS) -> GapSign:
-    """Compare what two networks predict on either domain.
+def look_for_gap(work: Work, networks: Sequence[Weights], reference: Traits, cuts: Cuts = _CUTS) -> GapSign:
+    """Compare what two networks predict on either domain. The segmenter's own weights stay as they are.
 
     On the source these are images for training and for validation: a validation part alone may be smaller, or easier,
     than what the network was made for.
 
     Args:
-        work: The domains, and the segmenter, whose weights are replaced.
-        weights: The two networks.
-        collapsed: See :class:`GapSign`.
+        work: The domains and the segmenter.
+        networks: Weights of the two, the later ones last.
+        reference: Traits of the source's training labels.
         cuts: How much is looked at of each part.
     """
-    domains, spec = work.domains, work.segmenter.spec
+    domains, segmenter = work.domains, work.segmenter
+    spec, zoom = segmenter.spec, work.source_input.zoom
     cuts = cuts.for_domains(domains.source.regions, domains.target.regions)
-    zoom = work.source_input.zoom
     parts = [domains.source.regions] + ([] if domains.validation is None else [domains.validation.regions])
     source = tuple(view for regions in parts for view in read_views(regions, spec, zoom, cuts))
     target = read_views(domains.target.regions, spec, spec.input.zoom, cuts)
+    own = _copy(segmenter.state_dict())
     of_source, of_target = [], []
-    for path in weights:
-        work.segmenter.load_state_dict(read_safetensors(path))
-        work.segmenter.eval()
-        of_source.append([labels for labels, _ in predict_views(work.segmenter, source, work.source_input)])
-        of_target.append([labels for labels, _ in predict_views(work.segmenter, target, spec.input)])
+    for weights in [_copy(each) for each in networks]:  # one of them may be the segmenter's own
+        segmenter.load_state_dict(weights)
+        segmenter.eval()
+        of_source.append([labels for labels, _ in predict_views(segmenter, source, work.source_input)])
+        of_target.append([labels for labels, _ in predict_views(segmenter, target, spec.input)])
+    segmenter.load_state_dict(own)
+    collapsed = collapse(measure_traits(of_target[-1], spec.task), reference) or ""
     return GapSign(_change(of_source, spec.task), _change(of_target, spec.task), collapsed)
+
+
+def _copy(weights: Weights) -> Weights:
+    return {key: value.clone() for key, value in weights.items()}
 
 
 def _change(predictions: Sequence[Sequence[Labels]], task: Task) -> float:

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from anyscope.adaptation.candidates import Choice, Judgement, collapse
+from anyscope.adaptation.candidates import Choice, Judgement
 from anyscope.adaptation.domains import Domains
-from anyscope.adaptation.gap import GapSign, look_for_gap, quarter_before
+from anyscope.adaptation.gap import GapSign, Weights, look_for_gap
 from anyscope.adaptation.judging import Exam, judge
 from anyscope.adaptation.selection import RULES
 from anyscope.adaptation.settings import AdaptSettings
@@ -27,6 +27,7 @@ from anyscope.models import InputTransform, Segmenter
 from anyscope.models.storage import read_safetensors
 from anyscope.running.atomic import write_text
 from anyscope.running.progress import progress, say
+from anyscope.training.loop import earlier_epoch
 from anyscope.training.settings import TrainSettings
 from anyscope.training.tuning_modes import keeping_adapted
 
@@ -45,7 +46,6 @@ class StepResult:
         candidates: Weights by epoch; none where it does not learn.
         judgements: What is known of each candidate, in the order of their epochs.
         choices: What each rule chooses among them.
-        gap: Of training on the source: what it says of the target; None where it cannot say.
     """
 
     name: str
@@ -55,7 +55,6 @@ class StepResult:
     candidates: Mapping[int, Path] = field(default_factory=dict)
     judgements: tuple[Judgement, ...] = ()
     choices: Mapping[str, Choice] = field(default_factory=dict)
-    gap: GapSign | None = None
 
 
 @dataclass(frozen=True)
@@ -66,18 +65,15 @@ class Adapted:
         segmenter: The chosen weights, with how images of the target are shown to them in the spec.
         rule: The rule that chose.
         steps: What each step left.
+        gap: What training on the source says of the target; None where it cannot say.
         left_out: Names of steps that were not carried out, since no gap showed.
     """
 
     segmenter: Segmenter
     rule: str
     steps: tuple[StepResult, ...]
+    gap: GapSign | None = None
     left_out: tuple[str, ...] = ()
-
-    @property
-    def gap(self) -> GapSign | None:
-        """What training on the source says of the target; None where there was none, or it cannot say."""
-        return next((step.gap for step in self.steps if step.stage == "training"), None)
 
     @property
     def learned(self) -> StepResult | None:
@@ -124,6 +120,7 @@ def carry_out(
     device: str,
     *,
     trained: bool = False,
+    earlier: Path | None = None,
     shared: Shared | None = None,
 ) -> Adapted:
     """Carry out the chain of steps of the settings.
@@ -136,6 +133,7 @@ def carry_out(
         folder: Where the steps' folders go; those that are there already are continued.
         device: Where networks work.
         trained: Whether the segmenter has learned from labels.
+        earlier: Weights from a quarter of that training before its end, where they are known.
         shared: Plain training on this source that need not be done again.
     """
     chain = settings.chain(trained)
@@ -147,13 +145,15 @@ def carry_out(
         candidates=settings.candidates,
     )  # fmt: skip
     results: list[StepResult] = []
+    left_out: tuple[str, ...] = ()
+    gap = None
+    if earlier is not None and any(step.stage in FOR_GAPS for step in chain):
+        gap = gap_sign(work, [read_safetensors(earlier), segmenter.state_dict()])
     for number, step in enumerate(chain, 1):
-        if settings.only_for_gaps and step.stage in FOR_GAPS:
-            so_far = Adapted(work.segmenter, settings.selection, tuple(results))
-            if so_far.gap is not None and not so_far.gap.shows:
-                rest = tuple(each.name for each in chain[number - 1 :])
-                say(f"{', '.join(rest)}: left out, {so_far.gap.words()}")
-                return replace(so_far, left_out=rest)
+        if settings.only_for_gaps and step.stage in FOR_GAPS and gap is not None and not gap.shows:
+            left_out = tuple(each.name for each in chain[number - 1 :])
+            say(f"{', '.join(left_out)}: left out, no gap shows: {gap.words()}")
+            break
         own = folder / f"{number}-{step.name}"
         own.mkdir(parents=True, exist_ok=True)
         work = replace(work, folder=own)
@@ -161,9 +161,12 @@ def carry_out(
         with keeping_adapted(segmenter):
             work, result = _carry_out_step(step, work, settings, shared)
         results.append(result)
+        files = list(result.candidates.values())
+        if step.stage == "training" and len(files) > 1:
+            gap = gap_sign(work, [read_safetensors(files[at - 1]) for at in (earlier_epoch(len(files)), len(files))])
         if step.stage == "pretraining":
             shared = None
-    return Adapted(work.segmenter, settings.selection, tuple(results))
+    return Adapted(work.segmenter, settings.selection, tuple(results), gap, left_out)
 
 
 def _carry_out_step(step: Step, work: Work, settings: AdaptSettings, shared: Shared | None) -> tuple[Work, StepResult]:
@@ -178,13 +181,12 @@ def _carry_out_step(step: Step, work: Work, settings: AdaptSettings, shared: Sha
     exam = examine(work)
     judgements = judge_candidates(work, candidates, exam)
     choices = {name: rule(judgements, exam.reference) for name, rule in RULES.items()}
-    gap = gap_sign(work, candidates, judgements, exam) if step.stage == "training" else None
     choice = choices[settings.selection]
     take(work.segmenter, list(candidates.values())[choice.index])
     say(f"{step.name}: epoch {choice.epoch} of {len(candidates)} candidates is taken, by {choice.rule}")
     for alarm in choice.alarms:
         say(f"warning: {alarm}")
-    result = StepResult(step.name, step.stage, work.folder, findings, candidates, judgements, choices, gap)
+    result = StepResult(step.name, step.stage, work.folder, findings, candidates, judgements, choices)
     return replace(work, trained=True), result
 
 
@@ -223,20 +225,14 @@ def judge_candidates(work: Work, candidates: Mapping[int, Path], exam: Exam) -> 
     return tuple(judgements)
 
 
-def gap_sign(work: Work, candidates: Mapping[int, Path], judgements: Sequence[Judgement], exam: Exam) -> GapSign | None:
-    """What two candidates of a training, a quarter of it apart, say of the target; None where there is one alone.
-
-    Made, or read where it was made already. The weights of the segmenter are replaced.
-    """
+def gap_sign(work: Work, networks: Sequence[Weights]) -> GapSign:
+    """What two networks, a quarter of a training apart, say of the target; read where it was made already."""
     path = work.folder / GAP
     known = _read(path)
     if known is not None:
         return GapSign(**known)
-    files = list(candidates.values())
-    back = quarter_before(len(files))
-    if len(files) <= back:
-        return None
-    sign = look_for_gap(work, [files[-1 - back], files[-1]], collapse(judgements[-1].target, exam.reference) or "")
+    work.folder.mkdir(parents=True, exist_ok=True)
+    sign = look_for_gap(work, networks, examine(work).reference)
     write_json(path, asdict(sign))
     return sign
 

@@ -46,7 +46,7 @@ def adapt(
     ],
     out: Out,
     method: Annotated[
-        str | None, typer.Option(help="none, or steps such as rescale+histogram+mean-teacher; proposed if left out.")
+        str | None, typer.Option(help="none, or steps such as rescale+fixmatch; proposed if left out.")
     ] = None,
     profile: Profile = "fast",
     model: Annotated[str | None, typer.Option(help="A name of 'anyscope models'.")] = None,

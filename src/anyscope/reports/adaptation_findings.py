@@ -52,7 +52,9 @@ def what_was_done(document: Mapping[str, Any], steps: Sequence[StepView], few: b
     """
     source, target = document["source"], document["target"]
     if not steps:
-        return f"Nothing was changed: a network that had learned from {source} was taken as it was."
+        return (
+            f"Nothing was changed: a network that had learned from {source} was taken as it was.{_left_out(document)}"
+        )
     names = [step.name for step in steps]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     labels = f"Labels of {target} were never opened, whether there are any or not."

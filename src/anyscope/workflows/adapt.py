@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from anyscope.adaptation.begin import SOURCE_ZOOM, TargetPart, begin, read_domains
+from anyscope.adaptation.begin import SOURCE_ZOOM, TargetPart, begin, earlier_weights, read_domains
 from anyscope.adaptation.catalog import STEPS
 from anyscope.adaptation.comparison import compare_domains
 from anyscope.adaptation.domains import Domains
@@ -136,7 +136,10 @@ def adapt(
     _describe(labelled, unlabelled, domains, settings, segmenter.spec, chosen, trained=init is not None)
     start = segmenter.spec
     with run.explain_interrupt():
-        adapted = carry_out(domains, settings, segmenter, run.path / "steps", chosen, trained=init is not None)
+        earlier = None if init is None else earlier_weights(init, start)
+        adapted = carry_out(
+            domains, settings, segmenter, run.path / "steps", chosen, trained=init is not None, earlier=earlier
+        )
         adaptation_pictures(domains, settings, start, adapted, comparison, chosen, init).save(run.path / PICTURES)
         save_segmenter(_finished(adapted, labelled, unlabelled, settings), run.path / "segmenter", replace=True)
         document = describe(adapted, settings) | {
