@@ -139,15 +139,15 @@ def test_a_run_of_training_says_whether_a_gap_shows(tmp_path, capsys):
     (source / "dataset.yaml").write_text("labels: mask\nsplit: {train: {i0: '[:, :]', i1: '[:, :]', i2: '[:, :]'}}\n")
     anyscope.train(source, tmp_path / "run", settings=train_settings(**{**TRAIN, "epochs": 4}))
     assert (tmp_path / "run" / EARLIER).is_file()
-    given = {"only_for_gaps": True, **QUICK_RESCALE}
-    same = anyscope.adapt(source, source, tmp_path / "same", method="rescale", given=given, init=tmp_path / "run")
+    given = {"only_for_gaps": True, "tent": {"epochs": 1, "steps_per_epoch": 1}}
+    same = anyscope.adapt(source, source, tmp_path / "same", method="tent", given=given, init=tmp_path / "run")
     assert same.document["gap"]["source"] == same.document["gap"]["target"] > 0
-    assert same.document["left_out"] == ["rescale"]
+    assert same.document["left_out"] == ["tent"]
     assert same.document["steps"] == []
     before, after = (load_segmenter(tmp_path / name).state_dict() for name in ("run", "same"))
     assert all(torch.equal(value, after[key]) for key, value in before.items())
     assert "left out, no gap shows" in capsys.readouterr().err
-    assert "Left out: rescale. No gap shows" in same.report.read_text()
+    assert "Left out: tent. No gap shows" in same.report.read_text()
 
 
 def test_weights_that_are_no_earlier_than_the_best_say_nothing(tmp_path):
@@ -158,9 +158,6 @@ def test_weights_that_are_no_earlier_than_the_best_say_nothing(tmp_path):
     for provenance in ({"epochs": 8, "best_epoch": 6}, {"epochs": 8, "best_epoch": None}, {}):
         assert earlier_weights(tmp_path, spec.model_copy(update={"provenance": provenance})) is None
     assert earlier_weights(tmp_path / "elsewhere", spec) is None
-
-
-QUICK_RESCALE = {"rescale": {"steps_per_octave": 1}}
 
 
 def test_what_is_finished_is_not_done_again_and_other_settings_are_refused(source, target, tmp_path, capsys):

@@ -88,7 +88,7 @@ class Adapted:
             chosen = step.choices[self.rule].alarms if step.choices else ()
             found += [f"{step.name}: {text}" for text in (*self._of_findings(step), *chosen)]
         if self.gap is not None and not self.gap.shows and any(step.stage in FOR_GAPS for step in self.steps):
-            found.append(f"no gap shows: {self.gap.words()}; here adaptation has harmed more often than helped")
+            found.append(f"no gap shows: {self.gap.words()}; here refinement has harmed more often than helped")
         return tuple(found)
 
     def _of_findings(self, step: StepResult) -> Sequence[str]:

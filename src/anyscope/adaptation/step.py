@@ -27,8 +27,8 @@ Stage = Literal["appearance", "pretraining", "training", "scale", "refinement"]
 STAGES: tuple[Stage, ...] = ("appearance", "pretraining", "training", "scale", "refinement")
 LEARNING: frozenset[Stage] = frozenset({"training", "refinement"})
 """Stages whose steps leave candidates."""
-FOR_GAPS: frozenset[Stage] = frozenset({"scale", "refinement"})
-"""Stages after training on the source, whose steps can be left out where no gap shows."""
+FOR_GAPS: frozenset[Stage] = frozenset({"refinement"})
+"""Stages whose steps can be left out where no gap shows: they move weights that have learned from labels."""
 
 
 class Step(BaseModel, ABC):

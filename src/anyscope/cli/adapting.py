@@ -71,8 +71,8 @@ def adapt(
 ) -> None:
     """Make a network for unlabelled images of another microscope.
 
-    Without --method both domains are looked at and a method is proposed; it is carried out if a gap shows once the
-    source is learned.
+    Without --method both domains are looked at and a method is proposed; the network is refined if a gap shows once
+    the source is learned.
     """
     from anyscope.workflows.adapt import adapt as run_adapt
     from anyscope.workflows.tables import adaptation_table

@@ -74,7 +74,8 @@ def _left_out(document: Mapping[str, Any]) -> str:
     return (
         f" Left out: {', '.join(names)}. No gap shows: over the last quarter of the training, predictions of "
         f"{document['target']} changed by {score(gap['target'])} and those of the source by {score(gap['source'])} "
-        "(1 - IoU). Where that is so, adaptation harms more often than it helps; --method carries it out all the same."
+        "(1 - IoU). Where that is so, refinement has harmed more often than helped; a network that is wrong in a "
+        "settled way looks like this too. --method carries it out all the same."
     )
 
 

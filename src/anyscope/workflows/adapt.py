@@ -78,8 +78,8 @@ def adapt(
         source: Dataset folder with labels.
         target: The target: a dataset folder, a folder of images, or one image or stack.
         out: The run folder to make.
-        method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; where None, what
-            the differences between the domains speak for, and only if a gap shows once the source is learned.
+        method: ``none`` or steps such as ``rescale+histogram+mean-teacher``; where None, what the differences between
+            the domains speak for, with refinements only if a gap shows once the source is learned.
         profile: ``fast``, ``best`` or ``paper``.
         given: Settings that differ; see :func:`anyscope.adaptation.settings.adapt_settings`.
         init: A run or a segmenter that was trained on the source, to begin with.
