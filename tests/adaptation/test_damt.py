@@ -160,7 +160,7 @@ def test_from_end_to_end(make_work, heads, model, arguments):
     work = make_work(heads=heads, model=model, arguments=arguments, task="instances" if len(heads) > 1 else "semantic")
     before = state(work.segmenter)
     assert QUICK.run(work) is work
-    assert sorted(work.kept()) == [1, 2]
+    assert sorted(work.kept()) == [0, 1, 2]
     last = load_file(work.kept()[2])
     assert all(torch.equal(value, work.segmenter.state_dict()[key]) for key, value in last.items())
     assert changed(before, work.segmenter)

@@ -29,7 +29,7 @@ from .judgements import REFERENCE
 def test_a_gap_shows_where_predictions_of_the_target_change_more(source, target, shows):
     sign = GapSign(source, target)
     assert sign.shows == shows
-    assert ("no harder" in sign.words()) == (not shows)
+    assert ("as settled on the target" in sign.words()) == (not shows)
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))

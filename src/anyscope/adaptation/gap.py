@@ -1,4 +1,4 @@
-"""Whether there is a gap at all: how much more a network changes its mind about the target than about its source."""
+"""Whether a gap shows: how much more a network changes its mind about the target than about its source."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class GapSign:
     the source and the one a quarter of the training before. Images that are hard for any network, on the source too,
     are no gap, so that disagreement on the target is held against that on the source.
 
-    Networks that are wrong in one and the same way do not disagree. Where they take everything for an object, or
-    nothing, that is seen otherwise (:func:`~anyscope.adaptation.candidates.collapse`), and is a gap.
+    Networks that are wrong in one and the same way do not disagree: a gap that does not show may be there. Where they
+    take everything for an object, or nothing, that is seen otherwise
+    (:func:`~anyscope.adaptation.candidates.collapse`), and is a gap.
 
     Args:
         source: 1 - IoU of the two networks' predictions of source images, 0..1.
@@ -56,9 +57,9 @@ class GapSign:
     def words(self) -> str:
         """What was seen, in a line."""
         if self.collapsed:
-            return f"the target is harder for the network: {self.collapsed}"
-        seen = f"its predictions still change by {self.target:.3f} there and by {self.source:.3f} on its source"
-        return f"the target is {'harder' if self.shows else 'no harder'} for the network: {seen} (1 - IoU)"
+            return f"the network fails on the target: {self.collapsed}"
+        seen = f"predictions still change by {self.target:.3f} there and by {self.source:.3f} on the source (1 - IoU)"
+        return f"the network is {'less' if self.shows else 'as'} settled on the target: {seen}"
 
 
 def look_for_gap(work: Work, networks: Sequence[Weights], reference: Traits, cuts: Cuts = _CUTS) -> GapSign:
