@@ -47,7 +47,7 @@ def adapt_report(folder: Path) -> Path:
         )
     page = adaptation_report(
         AdaptationReport(
-            title=f"From {document['source']} to {document['target']} by {document['method']}",
+            title=_title(document),
             document=document,
             steps=views,
             task=settings["train"]["task"],
@@ -63,6 +63,12 @@ def adapt_report(folder: Path) -> Path:
     report = folder / "report.html"
     write_text(report, page)
     return report
+
+
+def _title(document: Mapping[str, Any]) -> str:
+    pair = f"From {document['source']} to {document['target']}"
+    done = [name for name in document["method"].split("+") if name not in document["left_out"]]
+    return f"{pair} by {'+'.join(done)}" if done else f"{pair}, as it was"
 
 
 def _pictures(folder: Path) -> tuple[AdaptationPictures, list[str]]:
