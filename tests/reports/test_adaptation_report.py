@@ -14,8 +14,16 @@ from anyscope.reports.adaptation_figures import candidate_plots, choice_plot, lo
 from anyscope.reports.adaptation_findings import adaptation_alarms, verdict
 from anyscope.reports.adaptation_report import AdaptationReport, adaptation_page, adaptation_report
 from anyscope.reports.adaptation_steps import StepView, read_steps
-from anyscope.reports.adaptation_tables import rule_table, scale_table, term_map, transfer_facts, translation_table
+from anyscope.reports.adaptation_tables import (
+    rule_table,
+    scale_table,
+    step_table,
+    term_map,
+    transfer_facts,
+    translation_table,
+)
 from anyscope.reports.blocks import Cell
+from anyscope.workflows.tables import adaptation_table
 
 from .adaptations import (
     document,
@@ -201,6 +209,19 @@ def test_a_scale_at_the_end_of_the_search_is_a_doubt() -> None:
         said = verdict(found, read_steps(found))
         assert said.level == expected
         assert bool(said.doubts) == (expected == "doubtful")
+
+
+@pytest.mark.parametrize("inverted", [True, False])
+def test_an_inverted_target_is_told(inverted: bool) -> None:
+    learned = learning_step([judgement(1, 0.1), judgement(2, 0.1)])
+    found = document([learned, plain_step("invert", "polarity", 2, {"inverted": inverted})])
+    steps = read_steps(found)
+    said = verdict(found, steps)
+    assert any("shown inverted" in each for each in said.support) is inverted
+    assert any("Bright and dark" in each for each in said.checks) is inverted
+    assert step_table(steps).rows[1][2] == ("inverted" if inverted else "as it is")
+    words = "the target is seen inverted" if inverted else "the target is seen as it is"
+    assert f"invert: {words}" in adaptation_table(found)
 
 
 def test_the_search_over_scales() -> None:

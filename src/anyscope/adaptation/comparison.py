@@ -29,6 +29,9 @@ _NOISE = 0.004
 _PIXELS = 1.02
 _PADDING = 0.01
 _SPECTRUM = 0.15
+# Grey levels look inverted where the inverse is less than half as far away, and nearer by this: fluorescence and bright
+# field are .09 to .21 times as far, the closest of 78 other pairs of acquisitions .42 times, and nearer by .03.
+_INVERSE, _NEARER = 0.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Comparison:
         source, target: How their images look at the working pixels of the network.
         source_pixel_nm, target_pixel_nm: Median pixel sizes; None where unknown.
         histogram_distance: Wasserstein distance of the grey levels, 0..1.
+        inverse_distance: The same of the source and the inverse of the target.
         spectrum_distance: Mean difference of the radial spectra in decades; None where one has no structure.
         object_px: Diameter of the disc as large as a median object of the source labels, in working pixels; None where
             it is not known.
@@ -62,6 +66,7 @@ class Comparison:
     source_pixel_nm: float | None
     target_pixel_nm: float | None
     histogram_distance: float
+    inverse_distance: float
     spectrum_distance: float | None
     object_px: float | None = None
 
@@ -84,6 +89,12 @@ class Comparison:
         """Whether anything was found that is worth a word."""
         ratio = self.pixel_ratio
         return bool(self._looks()) or (ratio is not None and max(ratio, 1 / ratio) > _PIXELS)
+
+    @property
+    def looks_inverted(self) -> bool:
+        """Whether what is bright in one domain seems to be dark in the other."""
+        nearer = self.histogram_distance - self.inverse_distance
+        return self.inverse_distance < _INVERSE * self.histogram_distance and nearer > _NEARER
 
     def _pixels(self) -> list[str]:
         ratio = self.pixel_ratio
@@ -117,6 +128,8 @@ class Comparison:
             found.append(f"black padding: {target.padding:.0%} of the target, {source.padding:.0%} of the source")
         if self.histogram_distance > _GREY:
             found.append(f"grey levels are {self.histogram_distance:.3f} apart (0 alike, 1 black against white)")
+        if self.looks_inverted:
+            found.append(f"grey levels look inverted: the inverse of the target is {self.inverse_distance:.3f} away")
         if (self.spectrum_distance or 0) > _SPECTRUM:
             found.append(f"spectra are {self.spectrum_distance:.2f} decades of power apart{_slopes(source, target)}")
         return found
@@ -126,6 +139,7 @@ class Comparison:
 
         ``rescale`` wherever anything differs, since it is cheap and rarely harms. Self-training (``fixmatch``) where
         the images look different: of the methods that were crossed on mitochondria the two together gained most.
+        ``invert`` before both where the grey levels look inverted.
         """
         if not self.differs and self.pixel_ratio is not None:
             return Proposal((), ("the domains look alike: nothing to adapt to",))
@@ -140,6 +154,9 @@ class Comparison:
         if not looks:
             return Proposal(("rescale",), (scale,))
         firm = f"fixmatch: the network learns from its own firm answers on images that look different ({looks[0]})"
+        if self.looks_inverted:
+            turn = "invert: grey levels look inverted, and the network tells whether they are"
+            return Proposal(("invert", "rescale", "fixmatch"), (turn, scale, firm))
         return Proposal(("rescale", "fixmatch"), (scale, firm))
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,6 +166,7 @@ class Comparison:
             "source": {"pixel_nm": self.source_pixel_nm, **{name: getattr(self.source, name) for name in names}},
             "target": {"pixel_nm": self.target_pixel_nm, **{name: getattr(self.target, name) for name in names}},
             "histogram_distance": self.histogram_distance,
+            "inverse_distance": self.inverse_distance,
             "spectrum_distance": self.spectrum_distance,
             "object_px": self.object_px,
             "lines": self.lines(),
@@ -197,6 +215,7 @@ def compare_domains(
         source_pixel_nm=_median_size(source.regions),
         target_pixel_nm=_median_size(target.regions),
         histogram_distance=histogram_distance(looks[0].levels, looks[1].levels),
+        inverse_distance=histogram_distance(looks[0].levels, looks[1].levels[:, ::-1]),
         spectrum_distance=spectrum_distance(looks[0].spectrum, looks[1].spectrum),
         object_px=_diameter(reference),
     )

@@ -146,9 +146,9 @@ def carry_out(
     )  # fmt: skip
     results: list[StepResult] = []
     left_out: tuple[str, ...] = ()
-    gap = None
-    if earlier is not None and any(step.stage in FOR_GAPS for step in chain):
-        gap = gap_sign(work, [read_safetensors(earlier), segmenter.state_dict()])
+    gap, selves = None, [] if earlier is None else [earlier]
+    if selves and any(step.stage in FOR_GAPS for step in chain):
+        gap = gap_sign(work, selves)
     for number, step in enumerate(chain, 1):
         if settings.only_for_gaps and step.stage in FOR_GAPS and gap is not None and not gap.shows:
             left_out = tuple(each.name for each in chain[number - 1 :])
@@ -160,10 +160,14 @@ def carry_out(
         say(f"step {number} of {len(chain)}: {step.name}: {step.summary}")
         with keeping_adapted(segmenter):
             work, result = _carry_out_step(step, work, settings, shared)
+        if turned := bool(result.findings.get("inverted")):
+            results = [_judge_again(each, work, settings) for each in results]
         results.append(result)
-        files = list(result.candidates.values())
-        if step.stage == "training" and len(files) > 1:
-            gap = gap_sign(work, [read_safetensors(files[at - 1]) for at in (earlier_epoch(len(files)), len(files))])
+        if step.stage == "training":
+            files = list(result.candidates.values())
+            selves = [files[at - 1] for at in (earlier_epoch(len(files)), len(files))] if len(files) > 1 else []
+        if selves and (step.stage == "training" or (turned and gap is not None)):
+            gap = gap_sign(work, selves)
         if step.stage == "pretraining":
             shared = None
     return Adapted(work.segmenter, settings.selection, tuple(results), gap, left_out)
@@ -178,16 +182,29 @@ def _carry_out_step(step: Step, work: Work, settings: AdaptSettings, shared: Sha
     findings = _read(work.folder / FINDINGS) or {}
     if step.stage not in LEARNING:
         return work, StepResult(step.name, step.stage, work.folder, findings)
-    exam = examine(work)
+    result = StepResult(step.name, step.stage, work.folder, findings, candidates)
+    return replace(work, trained=True), _choose(result, work, settings)
+
+
+def _choose(result: StepResult, work: Work, settings: AdaptSettings) -> StepResult:
+    """Judge the candidates of a step on the target as the segmenter is shown it, and take the one that is chosen."""
+    candidates, exam = result.candidates, examine(work)
     judgements = judge_candidates(work, candidates, exam)
     choices = {name: rule(judgements, exam.reference) for name, rule in RULES.items()}
     choice = choices[settings.selection]
     take(work.segmenter, list(candidates.values())[choice.index])
-    say(f"{step.name}: epoch {choice.epoch} of {len(candidates)} candidates is taken, by {choice.rule}")
+    say(f"{result.name}: epoch {choice.epoch} of {len(candidates)} candidates is taken, by {choice.rule}")
     for alarm in choice.alarms:
         say(f"warning: {alarm}")
-    result = StepResult(step.name, step.stage, work.folder, findings, candidates, judgements, choices)
-    return replace(work, trained=True), result
+    return replace(result, judgements=judgements, choices=choices)
+
+
+def _judge_again(result: StepResult, work: Work, settings: AdaptSettings) -> StepResult:
+    """What was chosen before the target was turned to its inverse, chosen anew; of other steps what they found."""
+    if not result.choices:
+        return result
+    say(f"{result.name}: its candidates are judged again, on the target as it is shown now")
+    return _choose(result, work, settings)
 
 
 def _serves(shared: Shared, step: Step, work: Work) -> bool:
@@ -225,13 +242,20 @@ def judge_candidates(work: Work, candidates: Mapping[int, Path], exam: Exam) -> 
     return tuple(judgements)
 
 
-def gap_sign(work: Work, networks: Sequence[Weights]) -> GapSign:
-    """What two networks, a quarter of a training apart, say of the target; read where it was made already."""
+def gap_sign(work: Work, files: Sequence[Path]) -> GapSign:
+    """What two networks, a quarter of a training apart, say of the target; read where it was made already.
+
+    Args:
+        work: The domains, and how they are shown; what was made is in its folder.
+        files: Weights of both, or of the earlier one alone where the later is the segmenter's.
+    """
     path = work.folder / GAP
     known = _read(path)
     if known is not None:
         return GapSign(**known)
     work.folder.mkdir(parents=True, exist_ok=True)
+    later = [work.segmenter.state_dict()] if len(files) == 1 else []
+    networks: list[Weights] = [*(read_safetensors(each) for each in files), *later]
     sign = look_for_gap(work, networks, examine(work).reference)
     write_json(path, asdict(sign))
     return sign

@@ -6,6 +6,7 @@ carried out in their order, however the chain was typed:
 * ``appearance``: how source images are made to look like the target's, or the other way round
 * ``pretraining``: learning from images alone, before any label
 * ``training``: learning from source labels; plain supervised training where a chain names nothing else
+* ``polarity``: whether bright and dark have changed places in the target
 * ``scale``: at which scale the network sees the target
 * ``refinement``: going on with images of the target
 
@@ -23,8 +24,8 @@ from pydantic import BaseModel, ConfigDict
 from anyscope.adaptation.work import Work
 from anyscope.models import SegmenterSpec
 
-Stage = Literal["appearance", "pretraining", "training", "scale", "refinement"]
-STAGES: tuple[Stage, ...] = ("appearance", "pretraining", "training", "scale", "refinement")
+Stage = Literal["appearance", "pretraining", "training", "polarity", "scale", "refinement"]
+STAGES: tuple[Stage, ...] = ("appearance", "pretraining", "training", "polarity", "scale", "refinement")
 LEARNING: frozenset[Stage] = frozenset({"training", "refinement"})
 """Stages whose steps leave candidates."""
 FOR_GAPS: frozenset[Stage] = frozenset({"refinement"})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from anyscope.adaptation.traits import Traits
-from anyscope.reports.adaptation_steps import StepView, learned, reference_of, scale_of
+from anyscope.reports.adaptation_steps import StepView, is_inverted, learned, reference_of, scale_of
 from anyscope.reports.blocks import Alarm
 from anyscope.reports.numbers import score
 
@@ -105,7 +105,7 @@ def verdict(document: Mapping[str, Any], steps: Sequence[StepView], compared: bo
     doubts, support = [], []
     for concern, comfort in (
         _source(step), _stability(step), _foreground(step, reference_of(document)), _agreement(step),
-        _scale(steps), _translation(steps),
+        _polarity(steps), _scale(steps), _translation(steps),
     ):  # fmt: skip
         doubts += [concern] if concern else []
         support += [comfort] if comfort else []
@@ -177,6 +177,12 @@ def _agreement(step: StepView) -> Finding:
     return "", f"{text} foreground: the choice matters little."
 
 
+def _polarity(steps: Sequence[StepView]) -> Finding:
+    if not is_inverted(steps):
+        return "", ""
+    return "", "The target is shown inverted: as it is, the network makes less of it."
+
+
 def _scale(steps: Sequence[StepView]) -> Finding:
     step = scale_of(steps)
     if step is None:
@@ -210,6 +216,8 @@ def _checks(steps: Sequence[StepView], compared: bool) -> tuple[str, ...]:
         "Object borders at full size: do outlines follow what you see, or run beside it?",
         "An image without any object, and one of poor quality: does the network invent something?",
     ]
+    if is_inverted(steps):
+        found.insert(0, "Bright and dark: are objects of the target dark where those of the source are bright?")
     if any(step.examination is not None for step in steps):
         found.insert(0, "Translated images: does a translation show something that its original does not?")
     found.append(

@@ -109,6 +109,11 @@ def scale_of(steps: Sequence[StepView]) -> StepView | None:
     return next((step for step in reversed(steps) if step.stage == "scale" and step.findings), None)
 
 
+def is_inverted(steps: Sequence[StepView]) -> bool:
+    """Whether the target is shown with inverted grey levels."""
+    return any(step.stage == "polarity" and step.findings.get("inverted") for step in steps)
+
+
 def _choice(data: Mapping[str, Any]) -> Choice:
     tuples = {name: tuple(data[name]) for name in ("scores", "alarms", "terms")}
     return Choice(**{**data, **tuples})

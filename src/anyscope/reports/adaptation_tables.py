@@ -69,6 +69,8 @@ def step_table(steps: Sequence[StepView]) -> DataTable:
         outcome = MISSING
         if step.choice is not None:
             outcome = f"epoch {step.choice.epoch} of {len(step.candidates)} candidates"
+        elif step.stage == "polarity" and step.findings:
+            outcome = "inverted" if step.findings["inverted"] else "as it is"
         elif step.stage == "scale" and step.findings:
             outcome = f"{step.findings['zoom'] / step.findings['nominal']:.2f} times the nominal scale"
         rows.append((step.name, capitalised(summary), outcome, source))

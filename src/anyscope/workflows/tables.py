@@ -214,6 +214,8 @@ def adaptation_table(document: Mapping[str, Any]) -> str:
     lines = [f"method {document['method']}, profile {document['profile']}, {document['pixels']}"]
     for step in document["steps"]:
         found = step["findings"]
+        if step["stage"] == "polarity":
+            lines.append(f"{step['name']}: the target is seen {'inverted' if found['inverted'] else 'as it is'}")
         if step["stage"] == "scale":
             lines.append(
                 f"{step['name']}: the target is seen at {found['zoom'] / found['nominal']:.2f} times its scale"
