@@ -115,6 +115,16 @@ def test_slices_are_decoded_and_linked_and_the_best_comes_first():
     assert "linked" in tuned[0].words
 
 
+def test_of_equal_decoders_the_simplest_comes_first():
+    labels = np.zeros((2, 48, 48), np.uint32)
+    labels[:, 6:18, 6:18], labels[:, 28:42, 24:40] = 1, 2
+    judged = known(labels, train_settings(task="instances"), spec("mask", "boundary", "distance"), objects="2d")
+    tuned = judged.tuned_decoders(None, None)
+    assert [one.rating for one in tuned] == [1, 1, 1, 1]
+    assert tuned[0].spec.name == "components"
+    assert tuned[-1].spec.name == "watershed"
+
+
 def test_two_lucky_objects_do_not_outweigh_all_others():
     protocol = PROTOCOLS["instances"]
     lucky, lost = {"accuracy_50": 0.22, "foreground_iou": 0.04}, {"accuracy_50": 0.3, "foreground_iou": 0.01}

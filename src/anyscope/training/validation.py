@@ -18,6 +18,7 @@ from anyscope.geometry import VoxelSize
 from anyscope.images.resampling import resample_labels
 from anyscope.inference import Decodable, InferenceSettings, decodable
 from anyscope.instances import (
+    DECODERS,
     LINKERS,
     Decoder,
     Decoding,
@@ -152,7 +153,8 @@ class Validation:
         """The decoders that fit, or the one wanted, each with the parameters that score best, the best decoder first.
 
         Where slices are to be linked, a decoder is tuned slice by slice, then each linker on what it finds; the better
-        linker stays. Beside that the decoder is tuned in the volume, where it can join slices itself.
+        linker stays. Beside that the decoder is tuned in the volume, where it can join slices itself. Of equal
+        ones that with the fewest parameters to tune comes first: a few objects do not speak for the others.
         """
         found = self._decodable(segmenter, inference)
         least = self._least_foreground(found)
@@ -164,7 +166,7 @@ class Validation:
                 deep = replace(best, dimensions=3)  # type: ignore[type-var]
                 whole = self._tuned(deep, found, self.protocol, least, rounds=1)
                 tuned.append(self._scored(whole, [each.labels(whole) for each in found], least))
-        return sorted(tuned, key=lambda each: each.rating, reverse=True)
+        return sorted(tuned, key=lambda each: (-each.rating, _tuned_parameters(each.spec)))
 
     def _finished(self, decoder: Decoder, found: Sequence[Decodable], least: float) -> TunedDecoder:
         """A tuned decoder with its linker and its scores."""
@@ -248,6 +250,12 @@ def rating(protocol: EvaluationProtocol, scores: Mapping[str, float], least: flo
     """
     kept = scores.get("foreground_iou", math.nan)
     return kept - _FAR_BELOW if kept < least else protocol.rating(scores)
+
+
+def _tuned_parameters(spec: DecoderSpec) -> int:
+    """How many parameters of a decoder and its linker are searched."""
+    linker = () if spec.linker is None else LINKERS[spec.linker.name].search
+    return len(DECODERS[spec.name].search) + len(linker)
 
 
 def joins_slices(decoder: Decoder) -> bool:
