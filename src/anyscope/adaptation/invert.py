@@ -26,9 +26,8 @@ class Invert(Step):
     Black padding of a target that is inverted is shown white.
 
     Args:
-        caution: The score of the inverted target is multiplied by 1 + caution. Less is better; the default lies in the
-            middle between pairs that need it (ratios of .41 to .78) and pairs that do not (1.05 and more); see
-            ``docs/results.md``.
+        caution: The score of the inverted target is multiplied by 1 + caution; less is better. The default lies between
+            pairs that need it (ratios up to .78) and pairs that do not (from 1.005); see ``docs/results.md``.
     """
 
     name: ClassVar[str] = "invert"
