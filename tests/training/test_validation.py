@@ -1,11 +1,15 @@
 """Which decoders, linkers and protocols a training chooses from, and that the best of them wins."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.instances.objects import affinities_of, voronoi
 
+from anyscope.datasets import open_dataset
 from anyscope.errors import BadInput
 from anyscope.geometry import VoxelSize
+from anyscope.images import write_image, write_labels
 from anyscope.inference import Decodable
 from anyscope.instances import split_maps, targets
 from anyscope.metrics import PROTOCOLS
@@ -115,14 +119,29 @@ def test_slices_are_decoded_and_linked_and_the_best_comes_first():
     assert "linked" in tuned[0].words
 
 
-def test_of_equal_decoders_the_simplest_comes_first():
+@pytest.mark.parametrize(
+    ("of_masks", "first", "last"), [(True, "components", "watershed"), (False, "watershed", "components")]
+)
+def test_of_equal_decoders_of_a_mask_the_simplest_comes_first(of_masks, first, last):
     labels = np.zeros((2, 48, 48), np.uint32)
     labels[:, 6:18, 6:18], labels[:, 28:42, 24:40] = 1, 2
     judged = known(labels, train_settings(task="instances"), spec("mask", "boundary", "distance"), objects="2d")
-    tuned = judged.tuned_decoders(None, None)
+    tuned = replace(judged, of_masks=of_masks).tuned_decoders(None, None)
     assert [one.rating for one in tuned] == [1, 1, 1, 1]
-    assert tuned[0].spec.name == "components"
-    assert tuned[-1].spec.name == "watershed"
+    assert tuned[0].spec.name == first
+    assert tuned[-1].spec.name == last
+
+
+@pytest.mark.parametrize("kind", ["mask", "instances"])
+def test_what_objects_of_the_reference_are_is_read_from_the_data(kind, tmp_path):
+    labels = np.zeros((1, 48, 48), np.uint8)
+    labels[:, 6:18, 6:18] = 1
+    write_image(tmp_path / "images" / "a.tif", 200 * labels[None])
+    write_labels(tmp_path / "labels" / "a.tif", labels)
+    (tmp_path / "dataset.yaml").write_text(f"labels: {kind}\n")
+    part = open_dataset(tmp_path).labelled(None)
+    read = Validation.read(part, spec("mask", "boundary"), train_settings(task="instances"))
+    assert read.of_masks is (kind == "mask")
 
 
 def test_two_lucky_objects_do_not_outweigh_all_others():

@@ -85,6 +85,7 @@ class Validation:
         decoders: Decoders to choose from.
         linkers: Linkers to choose from, where decoders make objects of slices and the protocol wants a volume.
         fixed: Names of parameters of decoders that are not to be tuned.
+        of_masks: Whether objects of the reference are what touches in a mask.
     """
 
     images: tuple[ValidationImage, ...]
@@ -93,6 +94,7 @@ class Validation:
     decoders: tuple[Decoder, ...]
     linkers: tuple[str, ...] = ()
     fixed: frozenset[str] = frozenset()
+    of_masks: bool = False
 
     @classmethod
     def read(
@@ -120,6 +122,7 @@ class Validation:
             decoders_for(settings, spec, regions[0].voxel_size_nm),
             linkers_for(settings, regions[0].objects),
             frozenset(settings.decoder_arguments),
+            regions[0].kind == "mask",
         )
 
     @property
@@ -154,7 +157,8 @@ class Validation:
 
         Where slices are to be linked, a decoder is tuned slice by slice, then each linker on what it finds; the better
         linker stays. Beside that the decoder is tuned in the volume, where it can join slices itself. Of equal
-        ones that with the fewest parameters to tune comes first: a few objects do not speak for the others.
+        ones on objects of a mask that with the fewest parameters to tune comes first, components as a rule: they are
+        what the reference was made by.
         """
         found = self._decodable(segmenter, inference)
         least = self._least_foreground(found)
@@ -166,7 +170,7 @@ class Validation:
                 deep = replace(best, dimensions=3)  # type: ignore[type-var]
                 whole = self._tuned(deep, found, self.protocol, least, rounds=1)
                 tuned.append(self._scored(whole, [each.labels(whole) for each in found], least))
-        return sorted(tuned, key=lambda each: (-each.rating, _tuned_parameters(each.spec)))
+        return sorted(tuned, key=lambda each: (-each.rating, _tuned_parameters(each.spec) if self.of_masks else 0))
 
     def _finished(self, decoder: Decoder, found: Sequence[Decodable], least: float) -> TunedDecoder:
         """A tuned decoder with its linker and its scores."""
