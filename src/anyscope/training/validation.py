@@ -298,9 +298,11 @@ def decoders_for(settings: TrainSettings, spec: SegmenterSpec, voxel: VoxelSize 
     wanted = [one for one in fitting if settings.decoder in ("", one.name)]
     if not wanted:
         names = ", ".join(one.name for one in fitting)
-        raise BadInput(f"decoder {settings.decoder!r}", f"does not fit the heads {', '.join(spec.heads)}", names)
-    found = []
+        found = f"does not fit the heads {', '.join(spec.heads)}"
+        offsets = f" with offsets {list(spec.offsets)} in {settings.dimensions}D" if spec.offsets else ""
+        raise BadInput(f"decoder {settings.decoder!r}", found + offsets, names)
+    chosen = []
     for one in wanted:
         own = {key: value for key, value in settings.decoder_arguments.items() if settings.decoder or key in vars(one)}
-        found.append(build_decoder(one.name, vars(one) | own))
-    return tuple(found)
+        chosen.append(build_decoder(one.name, vars(one) | own))
+    return tuple(chosen)

@@ -115,7 +115,7 @@ def test_links_of_both_directions_are_averaged():
     both = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
     affinities = affinities_of(labels, both)
     affinities[:2] *= np.array([0.2, 0.6], np.float32)[:, None, None, None]
-    links = neighbour_links(affinities, both, channels_of("x", both, {"affinities": affinities}, 3), 3)
+    links = neighbour_links(affinities, both, channels_of("x", both, 3), 3)
     along = affinities_of(labels, ((1, 0, 0), (0, 1, 0), (0, 0, 1)))
     np.testing.assert_allclose(links, along * np.array([0.4, 1, 1])[:, None, None, None], atol=1e-6)
 
@@ -170,7 +170,7 @@ def test_what_is_missing_is_named():
     with pytest.raises(BadInput, match="affinities beside the mask"):
         MutexWatershed(offsets=OFFSETS_2D)(mask)
     with pytest.raises(BadInput, match="none longer than 1 in 2D"):
-        MutexWatershed(offsets=NEAR_2D)(mask | {"affinities": np.ones((2, 1, 4, 4), np.float32)})
+        MutexWatershed(offsets=NEAR_2D)
     with pytest.raises(BadInput, match="a boundary, or affinities and their offsets"):
         Agglomeration()(mask)
 

@@ -16,8 +16,10 @@ from anyscope.errors import BadInput
 from anyscope.images.components import components
 from anyscope.instances import (
     DECODERS,
+    Agglomeration,
     Components,
     MutexWatershed,
+    Peaks,
     Threshold,
     Watershed,
     build_decoder,
@@ -239,6 +241,43 @@ def test_the_default_decoder_is_the_first_that_fits(heads, offsets, expected):
     in_slices = fitting_decoders("instances", layout, 2)
     assert in_slices[0] == replace(expected, dimensions=2)
     assert {one.dimensions for one in in_slices} == {2}
+
+
+@pytest.mark.parametrize("head", ["distance", "boundary", "centre"])
+@pytest.mark.parametrize("decoder", [Watershed(), Peaks(), Agglomeration()])
+def test_one_object_fills_a_slice_by_any_head(decoder, head):
+    if isinstance(decoder, Agglomeration) and head != "boundary":
+        return
+    maps = {"mask": np.zeros((2, 16, 16), np.float32), head: np.full((2, 16, 16), head == "centre", np.float32)}
+    maps["mask"][0] = 1
+    if head == "distance":
+        maps[head][0] = 1
+    if head == "centre":
+        maps[head][0] = 0
+    labels = decoder(maps)
+    assert (labels[0] == 1).all()
+    assert not labels[1].any()
+
+
+NEAREST = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("heads", "offsets", "expected"),
+    [
+        (("mask", "affinities"), NEAREST, [Agglomeration(offsets=NEAREST, dimensions=3), Components(dimensions=3)]),
+        (("mask", "affinities"), ((0, -9, 0), (0, 0, -9)), [Components()]),
+        (("mask", "affinities"), ((0, -1, 0), (0, -9, 0)), [Components()]),
+        (("mask", "boundary", "affinities"), ((0, 0, -9),), [Watershed(), Peaks(), Agglomeration(), Components()]),
+    ],
+)
+def test_affinities_are_read_where_they_suffice(heads, offsets, expected):
+    found = fitting_decoders("instances", HeadLayout(heads, offsets=offsets))
+    assert list(found) == expected
+    maps = {head: np.full((2, 8, 8), 0.9, np.float32) for head in heads}
+    maps["affinities"] = np.full((len(offsets), 2, 8, 8), 0.9, np.float32)
+    for decoder in found:
+        assert decoder(maps).shape == (2, 8, 8)
 
 
 def test_affinities_need_offsets():

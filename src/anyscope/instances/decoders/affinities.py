@@ -35,20 +35,13 @@ class Channels:
     far: tuple[int, ...]
 
 
-def channels_of(decoder: str, offsets: Sequence[Offset], maps: Maps, dimensions: int) -> Channels:
+def channels_of(decoder: str, offsets: Sequence[Offset], dimensions: int) -> Channels:
     """The channels that link pixels of the same slice (2D) or all (3D).
 
     Raises:
-        BadInput: There are no affinities, not one offset for each channel, or no neighbours along one of the axes.
+        BadInput: An offset leads nowhere, or there are no neighbours along one of the axes.
     """
     subject = f"decoder {decoder!r}, offsets"
-    if "affinities" not in maps:
-        raise BadInput(f"decoder {decoder!r}", f"heads {', '.join(maps)}", "affinities beside the mask")
-    found = len(maps["affinities"])
-    if found != len(offsets):
-        raise BadInput(
-            subject, f"{len(offsets)} offsets for {found} channels", "one offset for each", "give those it learned from"
-        )
     used = [k for k, offset in enumerate(offsets) if dimensions == 3 or offset[0] == 0]
     near = tuple(k for k in used if sum(map(abs, offsets[k])) == 1)
     missing = [_AXES[axis] for axis in range(3 - dimensions, 3) if not any(offsets[k][axis] for k in near)]
@@ -57,6 +50,16 @@ def channels_of(decoder: str, offsets: Sequence[Offset], maps: Maps, dimensions:
     if any(not any(offset) for offset in offsets):
         raise BadInput(subject, "(0, 0, 0) among them", "offsets that lead to another pixel")
     return Channels(near, tuple(k for k in used if k not in near))
+
+
+def check_affinities(decoder: str, offsets: Sequence[Offset], maps: Maps) -> None:
+    """Refuse maps without affinities, or with more or fewer channels than there are offsets."""
+    if "affinities" not in maps:
+        raise BadInput(f"decoder {decoder!r}", f"heads {', '.join(maps)}", "affinities beside the mask")
+    found = len(maps["affinities"])
+    if found != len(offsets):
+        subject, expected = f"decoder {decoder!r}, offsets", "one offset for each"
+        raise BadInput(subject, f"{len(offsets)} offsets for {found} channels", expected, "give those it learned from")
 
 
 def neighbour_links(affinities: Map, offsets: Sequence[Offset], channels: Channels, dimensions: int) -> Map:

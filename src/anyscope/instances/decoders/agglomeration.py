@@ -14,7 +14,13 @@ from pydantic import ConfigDict
 from anyscope.contracts import Labels, Offset
 from anyscope.errors import BadInput
 from anyscope.images.components import Ids, Mask, components
-from anyscope.instances.decoders.affinities import channels_of, cut_boundary, held_together, neighbour_links
+from anyscope.instances.decoders.affinities import (
+    channels_of,
+    check_affinities,
+    cut_boundary,
+    held_together,
+    neighbour_links,
+)
 from anyscope.instances.decoders.base import CHECKED, DECODERS, Probability, Sigma
 from anyscope.instances.decoders.finishing import GROWTHS, SIZES, ObjectParameters
 from anyscope.instances.decoders.regions import Map, add_unseeded, distance_to, distance_within, flood, place, smooth
@@ -85,6 +91,10 @@ class Agglomeration(ObjectParameters):
     seed_boundary: Probability = 0.5
     seed_smoothing_px: Sigma = 1.0
 
+    def __post_init__(self) -> None:
+        if self.offsets:
+            channels_of(self.name, self.offsets, self.dimensions)
+
     def __call__(self, maps: Maps) -> Labels:
         check_maps(maps)
         between = self._between(maps)
@@ -103,7 +113,8 @@ class Agglomeration(ObjectParameters):
 
     def _between(self, maps: Maps) -> Between:
         if self.offsets:
-            channels = channels_of(self.name, self.offsets, maps, self.dimensions)
+            check_affinities(self.name, self.offsets, maps)
+            channels = channels_of(self.name, self.offsets, self.dimensions)
             links = neighbour_links(maps["affinities"], self.offsets, channels, self.dimensions)
             return Between(cut_boundary(links), links)
         if "boundary" not in maps:

@@ -25,6 +25,8 @@ def fitting_decoders(
 ) -> tuple[Decoder, ...]:
     """Every decoder that the heads of a network suffice for, the default one first, with parameters not yet tuned.
 
+    Affinities are read where there are neighbours along each axis; the mutex watershed needs longer ones too.
+
     Args:
         task: ``semantic`` or ``instances``.
         layout: Heads, classes and offsets.
@@ -46,8 +48,11 @@ def fitting_decoders(
     found: list[Decoder] = []
     if {"boundary", "distance", "centre"} & heads:
         found += [Watershed(**common), Peaks(**common)]
-    if "affinities" in heads:
+    linked = [offset for offset in layout.offsets if dimensions == 3 or offset[0] == 0]
+    near = [offset for offset in linked if sum(map(abs, offset)) == 1]
+    reads_links = all(any(offset[axis] for offset in near) for axis in range(3 - dimensions, 3))
+    if reads_links and len(near) < len(linked):
         found.append(MutexWatershed(offsets=layout.offsets, **common))
-    if {"boundary", "affinities"} & heads:
-        found.append(Agglomeration(offsets=layout.offsets, **common))
+    if reads_links or "boundary" in heads:
+        found.append(Agglomeration(offsets=layout.offsets if reads_links else (), **common))
     return (*found, Components(**common))

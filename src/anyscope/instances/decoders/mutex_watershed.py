@@ -15,6 +15,7 @@ from anyscope.images.components import Ids, Mask
 from anyscope.instances.decoders.affinities import (
     Channels,
     channels_of,
+    check_affinities,
     cut_boundary,
     held_together,
     neighbour_links,
@@ -64,16 +65,19 @@ class MutexWatershed(ObjectParameters):
     least_affinity: Probability = 0.1
     strides: tuple[Stride, Stride, Stride] = (1, 2, 2)
 
-    def __call__(self, maps: Maps) -> Labels:
-        check_maps(maps)
-        channels = channels_of(self.name, self.offsets, maps, self.dimensions)
-        if not channels.far:
+    def __post_init__(self) -> None:
+        if not channels_of(self.name, self.offsets, self.dimensions).far:
             raise BadInput(
                 "decoder 'mutex_watershed', offsets",
                 f"none longer than 1 in {self.dimensions}D",
                 "long ones, which keep objects apart",
                 "decode with 'agglomeration'",
             )
+
+    def __call__(self, maps: Maps) -> Labels:
+        check_maps(maps)
+        check_affinities(self.name, self.offsets, maps)
+        channels = channels_of(self.name, self.offsets, self.dimensions)
         mask = foreground_probability(maps) > self.threshold
         affinities = maps["affinities"]
         links = neighbour_links(affinities, self.offsets, channels, self.dimensions)
@@ -91,7 +95,7 @@ class MutexWatershed(ObjectParameters):
         n, strides = len(channels.near), self.strides[skipped:]
 
         def solve(values: Map, where: Mask) -> Ids:
-            strengths = values[order]  # a copy
+            strengths = values[order].astype(np.float32, copy=False)  # the indices have made a copy
             strengths[:n] += np.float32(self.bias)
             strengths[n:] = 1 - strengths[n:]
             found = mutex_watershed(strengths, offsets, n, strides=strides, mask=where)

@@ -61,7 +61,9 @@ class Peaks(ObjectParameters):
         if "distance" in maps:
             return np.arctanh(np.clip(maps["distance"], -_FLAT, _FLAT))
         if "boundary" in maps:
-            return distance_within(mask & (maps["boundary"] < 0.5), self.dimensions, self.anisotropy)
+            inside = mask & (maps["boundary"] < 0.5)
+            # Where nothing lies outside the distance is infinite: the whole is a single hill.
+            return np.nan_to_num(distance_within(inside, self.dimensions, self.anisotropy), posinf=1.0)
         if "centre" in maps:
             return np.float32(1) - maps["centre"]
         raise BadInput(
