@@ -189,7 +189,7 @@ def test_instances_are_scored_and_measured_as_objects(domains, tmp_path):
     def forward(images, auxiliary=False):
         view = by_pixels.get(images.numpy()[:, :1].swapaxes(0, 1).tobytes())
         labels = np.zeros((1, *images.shape[-2:]), int) if view is None else view.reference
-        maps = torch.from_numpy(targets(labels, spec.layout)[0]).swapaxes(0, 1)
+        maps = torch.from_numpy(targets(labels, spec.layout)).swapaxes(0, 1)
         maps[:, :2] = torch.logit(maps[:, :2].clamp(0.01, 0.99))
         maps[:, 2] = torch.atanh(maps[:, 2].clamp(-0.99, 0.99))
         return maps

@@ -94,15 +94,54 @@ def test_resampling_keeps_constants_means_and_places():
 
 
 def test_neighbouring_labels_come_along_and_the_outermost_slices_are_not_drawn(tmp_path):
-    labels = np.arange(1, 6, dtype=np.uint8)[:, None, None] * np.ones((5, 20, 20), np.uint8)
+    labels = np.arange(1, 10, dtype=np.uint8)[:, None, None] * np.ones((9, 20, 20), np.uint8)
     write_image(tmp_path / "images" / "a.tif", labels[None])
     write_labels(tmp_path / "labels" / "a.tif", labels)
     (tmp_path / "dataset.yaml").write_text("labels: instances\nvoxel_size_nm: [40, 10, 10]\nsplit: {train: {a: ''}}\n")
     reader = PlaneReader(open_dataset(tmp_path).labelled("train").regions, "instances", Intensity(), None)
     sampler = PatchSampler(reader, 16, 0, 0.5, seed=0, label_neighbours=2)
-    patch = sampler.draw(0)
-    assert patch.labels[:, 0, 0].tolist() == [1, 2, 3, 4, 5]
-    assert patch.valid.shape == (5, 16, 16)
-    assert patch.spacing == 4
-    with pytest.raises(BadInput, match=r"5 slice\(s\) to train on; expected at least 7"):
-        PatchSampler(reader, 16, 0, 0.5, seed=0, label_neighbours=3)
+    drawn = [sampler.draw(number) for number in range(40)]
+    assert {patch.labels[patch.slice, 0, 0] for patch in drawn} == {3, 4, 5, 6, 7}
+    for patch in drawn:
+        assert np.diff(patch.labels[:, 0, 0]).tolist() == [1] * 4
+        assert patch.valid.shape == (5, 16, 16)
+        assert patch.slice == 2
+        assert patch.spacing == 4
+    # a thin stack: every slice is drawn, with as many of its neighbours as there are
+    sampler = PatchSampler(reader, 16, 0, 0.5, seed=0, label_neighbours=6)
+    seen = {}
+    for patch in (sampler.draw(number) for number in range(80)):
+        seen[int(patch.labels[patch.slice, 0, 0])] = patch.labels[:, 0, 0].tolist()
+    assert sorted(seen) == list(range(1, 10))
+    assert seen[1] == [1, 2, 3, 4, 5, 6, 7]
+    assert seen[5] == list(range(1, 10))
+
+
+def test_objects_of_a_mask_have_one_number_through_the_stack(tmp_path):
+    mask = np.zeros((6, 24, 24), np.uint8)
+    mask[:3, 2:6, 2:6] = 1  # ends half way: numbers of planes by themselves would move up
+    mask[:, 10:14, 2:6] = 1
+    mask[:, 10:14, 12:16] = 1
+    write_image(tmp_path / "images" / "a.tif", mask[None] * np.uint8(200))
+    write_labels(tmp_path / "labels" / "a.tif", mask)
+    (tmp_path / "dataset.yaml").write_text("labels: mask\nobjects: 3d\nsplit: {train: {a: '[1:, :, :]'}}\n")
+    regions = open_dataset(tmp_path).labelled("train").regions
+    reader = PlaneReader(regions, "instances", Intensity(), None, in_depth=True)
+    stack = np.stack([reader.plane(0, z).labels for z in range(5)])
+    assert len({int(stack[:, 12, x].min()) for x in (4, 14)}) == 2
+    for y, x in ((12, 4), (12, 14)):
+        assert len(np.unique(stack[:, y, x])) == 1
+    assert stack[:2, 4, 4].all()
+    assert not stack[2:, 4, 4].any()
+    alone = PlaneReader(regions, "instances", Intensity(), None)
+    assert len({int(alone.plane(0, z).labels[12, 4]) for z in range(5)}) == 2
+
+
+def test_objects_of_slices_have_no_targets_in_depth(tmp_path):
+    labels = np.ones((3, 8, 8), np.uint8)
+    write_image(tmp_path / "images" / "a.tif", labels[None])
+    write_labels(tmp_path / "labels" / "a.tif", labels)
+    (tmp_path / "dataset.yaml").write_text("labels: instances\nobjects: 2d\nsplit: {train: {a: ''}}\n")
+    regions = open_dataset(tmp_path).labelled("train").regions
+    with pytest.raises(BadInput, match="a.tif: objects of slices"):
+        PlaneReader(regions, "instances", Intensity(), None, in_depth=True)

@@ -33,7 +33,7 @@ def perfect_maps(
 ) -> dict[str, NDArray[np.float32]]:
     """What a network without errors would predict for a label image (z, y, x)."""
     layout = HeadLayout(heads, classes)
-    values, _ = targets(labels, layout)
+    values = targets(labels, layout)
     if classes > 2:
         one_hot = (np.arange(classes)[:, None, None, None] == labels).astype(np.float32)
         parts = [one_hot if head == "mask" else values[i : i + 1] for i, head in enumerate(heads)]

@@ -16,7 +16,7 @@ label_images = npst.arrays(np.uint8, npst.array_shapes(min_dims=3, max_dims=3, m
 
 
 def test_hand_worked_row():
-    values, valid = targets(
+    values = targets(
         np.array([[[5, 5, 5, 9, 9, 0, 0, 0]]]),
         HeadLayout(
             (
@@ -33,13 +33,12 @@ def test_hand_worked_row():
     np.testing.assert_allclose(
         values[2, 0, 0], np.tanh(np.array([2.5, 1.5, 0.5, 0.5, 0.5, -0.5, -1.5, -2.5]) / 8), 1e-6
     )
-    assert valid.all()
 
 
 @settings(max_examples=60, deadline=None)
 @given(label_images)
 def test_boundary_equals_find_boundaries(labels):
-    values, _ = targets(labels, HeadLayout(("boundary",)))
+    values = targets(labels, HeadLayout(("boundary",)))
     expected = [find_boundaries(plane, connectivity=2, mode="thick") for plane in labels]
     np.testing.assert_array_equal(values[0] > 0, expected)
 
@@ -47,7 +46,7 @@ def test_boundary_equals_find_boundaries(labels):
 @settings(max_examples=60, deadline=None)
 @given(label_images)
 def test_distance_equals_one_transform_per_object(labels):
-    values, _ = targets(labels, HeadLayout(("distance",)), distance_scale_px=3)
+    values = targets(labels, HeadLayout(("distance",)), distance_scale_px=3)
     for plane, distance in zip(labels, values[0], strict=True):
         for label in np.unique(plane):
             inside = plane == label
@@ -61,7 +60,7 @@ def test_distance_equals_one_transform_per_object(labels):
 def test_a_cut_object_has_no_rim_at_the_edge_of_the_patch():
     whole = np.zeros((1, 60, 60), np.uint16)
     whole[0, 10:50, 10:50] = 1
-    expected, _ = targets(
+    expected = targets(
         whole,
         HeadLayout(
             (
@@ -71,7 +70,7 @@ def test_a_cut_object_has_no_rim_at_the_edge_of_the_patch():
             )
         ),
     )
-    found, _ = targets(
+    found = targets(
         whole[:, 30:, 30:],
         HeadLayout(
             (
@@ -96,7 +95,7 @@ def test_boundary_width():
 def test_slices_are_independent():
     labels = np.zeros((2, 8, 8), np.int32)
     labels[1, :, 4:] = 3
-    values, _ = targets(
+    values = targets(
         labels,
         HeadLayout(
             (
@@ -113,7 +112,7 @@ def test_slices_are_independent():
 
 def test_several_classes_give_class_numbers_in_one_channel():
     labels = np.array([[[0, 1, 2, 2]]], np.uint8)
-    values, _ = targets(labels, HeadLayout(("mask",), classes=3))
+    values = targets(labels, HeadLayout(("mask",), classes=3))
     assert values[0, 0, 0].tolist() == [0, 1, 2, 2]
     with pytest.raises(BadInput, match="class 3; expected classes 0 to 2"):
         targets(labels + 1, HeadLayout(("mask",), classes=3))
@@ -123,7 +122,7 @@ def test_several_classes_give_class_numbers_in_one_channel():
 def test_any_integer_type(dtype):
     labels = np.zeros((1, 6, 6), dtype)
     labels[0, 2:4, 2:4] = np.iinfo(dtype).max if dtype is not bool else 1
-    values, _ = targets(
+    values = targets(
         labels,
         HeadLayout(
             (
@@ -139,7 +138,7 @@ def test_any_integer_type(dtype):
 def test_ignored_pixels_make_no_rim():
     labels = np.full((1, 9, 9), 4, np.uint8)
     labels[0, :, 6:] = 255
-    values, valid = targets(
+    values = targets(
         labels,
         HeadLayout(
             (
@@ -148,26 +147,15 @@ def test_ignored_pixels_make_no_rim():
                 "distance",
             )
         ),
-        ignore=[255],
+        labels != 255,
     )
-    assert valid[0, 0].tolist() == [True] * 6 + [False] * 3
     assert values[0].min() == 1
     assert values[1].max() == 0
     assert labels[0, 0, 8] == 255  # the input is left alone
 
 
-def test_all_ignored():
-    values, valid = targets(
-        np.full((1, 4, 4), 255, np.uint8),
-        HeadLayout(
-            (
-                "mask",
-                "distance",
-            )
-        ),
-        ignore=[255],
-    )
-    assert not valid.any()
+def test_nothing_known():
+    values = targets(np.full((1, 4, 4), 255, np.uint8), HeadLayout(("mask", "distance")), np.zeros((1, 4, 4), bool))
     assert np.isfinite(values).all()
 
 
@@ -181,7 +169,7 @@ def test_bad_input():
 @settings(max_examples=60, deadline=None)
 @given(label_images, st.lists(st.tuples(*[st.integers(-4, 4)] * 3), min_size=1, max_size=3))
 def test_affinities_pixel_by_pixel(labels, offsets):
-    found, _ = targets(labels, HeadLayout(("affinities",), offsets=tuple(offsets)))
+    found = targets(labels, HeadLayout(("affinities",), offsets=tuple(offsets)))
     for place in np.ndindex(*labels.shape):
         for channel, offset in enumerate(offsets):
             other = tuple(np.add(place, offset))
@@ -204,15 +192,24 @@ def test_affinities_equal_those_of_bioimage_cpp():
 
 
 def test_an_affinity_to_an_ignored_pixel_is_not_known():
-    found, valid = targets(np.array([[[1, 1, 9, 1]]]), HeadLayout(("affinities",), offsets=((0, 0, 1),)), ignore=[9])
+    labels = np.array([[[1, 1, 9, 1]]])
+    found = targets(labels, HeadLayout(("affinities",), offsets=((0, 0, 1),)), labels != 9)
     np.testing.assert_equal(found[0, 0, 0], [1, np.nan, 1, np.nan])
-    assert valid[0, 0].tolist() == [True, True, False, True]
+
+
+def test_erosion_puts_a_gap_between_touching_objects():
+    labels = np.array([[[1, 1, 1, 2, 2, 2]]])
+    layout = HeadLayout(("mask", "affinities"), offsets=((0, 0, 1),))
+    np.testing.assert_equal(targets(labels, layout)[1, 0, 0], [1, 1, 0, 1, 1, np.nan])
+    mask, links = targets(labels, layout, erosion_px=1)[:, 0, 0]
+    assert mask.tolist() == [1] * 6
+    np.testing.assert_equal(links, [1, 0, 0, 0, 1, np.nan])
 
 
 @settings(max_examples=40, deadline=None)
 @given(label_images, st.floats(0.5, 12))
 def test_distance_in_the_volume_equals_one_transform_per_object(labels, spacing):
-    values, _ = targets(labels, HeadLayout(("distance",)), distance_scale_px=3, spacing=(spacing, 1.0, 1.0))
+    values = targets(labels, HeadLayout(("distance",)), distance_scale_px=3, spacing=(spacing, 1.0, 1.0))
     for label in np.unique(labels):
         inside = labels == label
         if inside.all():
@@ -225,16 +222,15 @@ def test_planes_are_cut_from_the_whole():
     labels = np.random.default_rng(1).integers(0, 4, (5, 12, 12)).astype(np.uint16)
     layout = HeadLayout(("mask", "boundary", "distance", "centre", "affinities"), offsets=((-1, 0, 0), (2, 0, 1)))
     for spacing in (None, (2.0, 1.0, 1.0)):
-        whole, _ = targets(labels, layout, spacing=spacing)
-        some, valid = targets(labels, layout, spacing=spacing, planes=slice(1, 3))
+        whole = targets(labels, layout, spacing=spacing)
+        some = targets(labels, layout, spacing=spacing, planes=slice(1, 3))
         np.testing.assert_equal(some, whole[:, 1:3])
-        assert valid.shape == (2, 12, 12)
 
 
 def test_centre_by_hand():
     labels = np.zeros((1, 7, 9), np.uint64)
     labels[0, 1:6, 1:6] = 2**40
-    values = targets(labels, HeadLayout(("centre",)))[0][0, 0]
+    values = targets(labels, HeadLayout(("centre",)))[0, 0]
     assert values[3, 3] == 0
     assert values[1, 1] == values[5, 5] == 1
     assert values[3, 5] == pytest.approx(2 / np.hypot(2, 2))
@@ -246,7 +242,7 @@ def test_centre_by_hand():
 def test_centres_of_ids_with_gaps(dtype):
     labels = np.random.default_rng(0).choice([0, 3, 77, 200], (2, 9, 9)).astype(dtype)
     for spacing in (None, (2.0, 1.0, 1.0)):
-        values = targets(labels, HeadLayout(("centre",)), spacing=spacing)[0][0]
+        values = targets(labels, HeadLayout(("centre",)), spacing=spacing)[0]
         assert (values[labels == 0] == 1).all()
         for plane, found in [(labels, values)] if spacing else zip(labels, values, strict=True):
             for label in (3, 77, 200):

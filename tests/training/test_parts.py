@@ -14,15 +14,19 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torchmetrics.functional.segmentation import dice_score
 
+from anyscope.datasets import open_dataset
 from anyscope.datasets.patches import Patch
 from anyscope.errors import BadInput
+from anyscope.images import write_image, write_labels
 from anyscope.seeding import generator
 from anyscope.training import losses
 from anyscope.training.augmentation import augment, centre
+from anyscope.training.batches import labelled_patches
 from anyscope.training.checkpoint import load_checkpoint, save_checkpoint
 from anyscope.training.losses import LOSSES, combined_loss
 from anyscope.training.optimisation import freeze, make_average, make_optimiser, make_schedule, step_batch, step_epoch
 from anyscope.training.settings import PROFILES, AugmentationSettings, TrainSettings, train_settings
+from anyscope.training.validation import decoders_for
 
 STILL = AugmentationSettings(
     flips=False, angle_degrees=0, scale=1, elastic_px=0, contrast=0, brightness=0, gamma=1, noise=0, blur_px=0
@@ -51,6 +55,14 @@ def test_binary_losses_agree_with_torch(logits, mask):
     assert torch.isclose(LOSSES["bce"](logits, mask, ALL), expected)
     assert torch.isclose(LOSSES["ce"](logits, mask, ALL), expected)
     assert torch.isclose(LOSSES["mse"](logits, mask, ALL), F.mse_loss(logits[:, 0].tanh(), mask))
+
+
+def test_balanced_cross_entropy_by_hand():
+    """Three pixels of class 0 and one of class 1: each class is half of the loss."""
+    logits, target = torch.tensor([[[[0.0, 1.0, -1.0, 2.0]]]]), torch.tensor([[[0.0, 0.0, 0.0, 1.0]]])
+    each = F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")[0, 0]
+    expected = (each[:3].mean() + each[3]) / 2
+    assert torch.isclose(LOSSES["balanced"](logits, target, torch.ones(1, 1, 4, dtype=torch.bool)), expected)
 
 
 def test_dice_of_a_hard_mask_is_that_of_torchmetrics(mask):
@@ -127,6 +139,9 @@ def test_every_profile_is_valid(profile):
         ({"losses": {"distance": "mse"}}, "no head 'distance'"),
         ({"heads": ["boundary"]}, "needs the head 'mask'"),
         ({"heads": ["mask", "rim"]}, "head 'rim'"),
+        ({"heads": ["mask", "mask"]}, "listed twice"),
+        ({"heads": ["mask", "affinities"], "offsets": [[0, 0, 0]]}, r"\(0, 0, 0\) leads to no other pixel"),
+        ({"heads": ["mask"], "offsets": [[0, 0, 1]]}, "belong to the head 'affinities'"),
         ({"intensity": "fixed:5,1"}, "low < high"),
         ({"profile": "bestest"}, "profile 'bestest'"),
     ],
@@ -134,6 +149,49 @@ def test_every_profile_is_valid(profile):
 def test_wrong_settings_are_one_line_that_names_the_key(given, message):
     with pytest.raises(BadInput, match=message):
         train_settings(**given)
+
+
+def test_a_spec_that_cannot_be_is_one_line():
+    settings = train_settings(heads=["mask", "affinities"], offsets=[[0, 0, 1]] * 257)
+    with pytest.raises(BadInput, match="setting 'offsets': .*at most 256") as caught:
+        settings.spec(1)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_ignored_makes_no_rim_in_a_patch(tmp_path):
+    """Left half an object, right half ignored: targets by way of a dataset are those of an object without an end."""
+    labels = np.ones((64, 64), np.uint8)
+    labels[:, 32:] = 255
+    write_image(tmp_path / "images" / "a.tif", np.full((1, 1, 64, 64), 90, np.uint8))
+    write_labels(tmp_path / "labels" / "a.tif", labels[None])
+    (tmp_path / "dataset.yaml").write_text("labels: instances\nignore: [255]\n")
+    part = open_dataset(tmp_path).labelled(None)
+    chosen = train_settings(
+        task="instances", heads=["mask", "boundary", "affinities"], offsets=[[0, 0, 1]], patch_px=64
+    )
+    batch = labelled_patches(part, chosen, STILL, chosen.spec(1).layout, "train")[0]
+    known = batch["valid"]
+    assert known[:, :32].all()
+    assert not known[:, 32:].any()
+    mask, boundary, affinity = batch["targets"]
+    assert mask[known].min() == 1
+    assert boundary.max() == 0
+    assert affinity[:, :31].min() == 1
+    assert affinity[:, 31].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("offsets", "dimensions", "decoder", "message"),
+    [
+        ([[0, -1, 0], [0, 0, -1]], 2, "mutex_watershed", "decoder 'mutex_watershed'.*with offsets"),
+        ([[0, -9, 0], [0, 0, -9]], 2, "agglomeration", "decoder 'agglomeration'.*with offsets.*expected components"),
+    ],
+)
+def test_a_decoder_that_cannot_read_the_offsets_is_refused_before_training(offsets, dimensions, decoder, message):
+    heads = ["mask", "affinities"]
+    chosen = train_settings(task="instances", heads=heads, offsets=offsets, dimensions=dimensions, decoder=decoder)
+    with pytest.raises(BadInput, match=message):
+        decoders_for(chosen, chosen.spec(1), None)
 
 
 def test_instances_bring_their_heads():

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels
 from anyscope.datasets.planes import PlaneReader
-from anyscope.errors import BadInput
 from anyscope.seeding import generator
 
 
@@ -20,10 +19,11 @@ class Patch:
 
     Args:
         image: (C, y, x) float32 in 0..1.
-        labels: (l, y, x), the slice itself in the middle of its neighbours; None where labels are not known.
+        labels: (l, y, x), the slice itself among its neighbours; None where labels are not known.
         valid: (l, y, x), pixels whose labels count.
         spacing: Distance between slices in pixels of the plane; 1 where it is unknown.
         region: Number of the region that it was cut from.
+        slice: Which of ``labels`` the slice itself is.
     """
 
     image: NDArray[np.float32]
@@ -31,6 +31,7 @@ class Patch:
     valid: NDArray[np.bool_] | None
     spacing: float = 1.0
     region: int = 0
+    slice: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class PatchSampler:
         foreground: Share of patches that are laid around foreground, 0..1.
         seed: Seed of all draws.
         label_neighbours: Slices on both sides whose labels are cut out too. The outermost slices of a stack, which have
-            fewer, are then not drawn.
+            fewer, are not drawn as long as these are less than half of it.
     """
 
     planes: PlaneReader
@@ -57,13 +58,6 @@ class PatchSampler:
     foreground: float
     seed: int
     label_neighbours: int = 0
-
-    def __post_init__(self) -> None:
-        for number, region in enumerate(self.planes.regions):
-            depth, around = self.planes.depth(number), self.label_neighbours
-            if depth <= 2 * around:
-                expected = f"at least {2 * around + 1}: targets look at {around} on either side"
-                raise BadInput(region.image.path, f"{depth} slice(s) to train on", expected, "choose other targets")
 
     def draw(self, number: int) -> Patch:
         """The patch with the given number, always the same one."""
@@ -76,7 +70,9 @@ class PatchSampler:
         )
         region = int(random.choice(len(weights), p=weights / weights.sum()))
         around = self.label_neighbours
-        z = around + int(random.integers(self.planes.depth(region) - 2 * around))
+        depth = self.planes.depth(region)
+        outermost = around if depth > 4 * around else 0
+        z = outermost + int(random.integers(depth - 2 * outermost))
         plane = self.planes.plane(region, z)
         shape = plane.image.shape[1:]
         if len(plane.foreground) and random.random() < self.foreground:
@@ -86,12 +82,13 @@ class PatchSampler:
             start = random.integers(0, np.maximum(np.array(shape) - self.size, 0) + 1)
         start = np.clip(start, 0, np.maximum(np.array(shape) - self.size, 0))
         image = self._cut(self.planes.slab(region, z, self.neighbours), start)
-        slab = [self.planes.plane(region, z + beside) for beside in range(-around, around + 1)]
+        first = max(0, z - around)
+        slab = [self.planes.plane(region, each) for each in range(first, min(depth, z + around + 1))]
         labels = [self._cut(each.labels, start) for each in slab if each.labels is not None]
         valid = [self._cut(each.valid, start) for each in slab if each.valid is not None]
         if not labels or not valid:
             return Patch(image, None, None, region=region)
-        return Patch(image, np.stack(labels), np.stack(valid), self.planes.spacing(region), region)
+        return Patch(image, np.stack(labels), np.stack(valid), self.planes.spacing(region), region, z - first)
 
     def _cut(self, array: NDArray[Any], start: NDArray[np.intp]) -> NDArray[Any]:
         cut = array[..., start[0] : start[0] + self.size, start[1] : start[1] + self.size]

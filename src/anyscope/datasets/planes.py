@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anyscope.contracts import Labels, Task
 from anyscope.datasets.folder import ImageRegion, LabelledRegion
+from anyscope.errors import BadInput
 from anyscope.images import Intensity, to_unit
 from anyscope.images.resampling import resample_image, resample_labels, resampling_for
 
@@ -52,6 +53,8 @@ class PlaneReader:
         pixel_size_nm: The working pixel size; None for the images' own pixels.
         zoom: Working pixels for each nominal one; see :func:`anyscope.images.resampling.resampling_for`.
         restyle: Changes the grey levels of a plane (c, y, x) of a region, given by its number, once it was read.
+        in_depth: Labels are compared from slice to slice: the objects of a mask are then numbered in the region as a
+            whole, 4 bytes for each voxel of it, and not in each plane.
         budget_bytes: Memory for planes that are kept.
     """
 
@@ -64,6 +67,7 @@ class PlaneReader:
         *,
         zoom: float = 1.0,
         restyle: Restyle | None = None,
+        in_depth: bool = False,
         budget_bytes: int = 2 << 30,
     ) -> None:
         self.regions = regions
@@ -76,6 +80,10 @@ class PlaneReader:
         self._kept: OrderedDict[tuple[int, int], Plane] = OrderedDict()
         self._held = 0
         self._ranges: dict[int, tuple[float, float]] = {}
+        self._in_depth = in_depth and task == "instances"
+        self._objects: dict[int, Labels] = {}
+        for region in regions if self._in_depth else ():
+            _check_in_depth(region)
 
     def depth(self, region: int) -> int:
         """Number of planes of a region."""
@@ -127,4 +135,21 @@ class PlaneReader:
         if not isinstance(plane, LabelledRegion):
             return Plane(image, None, None)
         labels, valid = plane.read_reference(self._task)
+        if self._in_depth and plane.kind == "mask":
+            labels = self._objects_of(index, region)[z : z + 1]
         return Plane(image, resample_labels(labels[0], shape), resample_labels(valid[0], shape))
+
+    def _objects_of(self, index: int, region: ImageRegion) -> Labels:
+        if index not in self._objects and isinstance(region, LabelledRegion):
+            self._objects[index] = region.read_reference("instances")[0]
+        return self._objects[index]
+
+
+def _check_in_depth(region: ImageRegion) -> None:
+    if isinstance(region, LabelledRegion) and region.objects == "2d" and region.roi.shape[0] > 1:
+        raise BadInput(
+            region.labels.path,
+            "objects of slices (objects: 2d in dataset.yaml)",
+            "objects that go on from slice to slice, for targets in three dimensions",
+            "set dimensions=2 and offsets within the slice",
+        )

@@ -24,13 +24,14 @@ Spacing = tuple[float, float, float]
 def targets(
     labels: Labels,
     layout: HeadLayout,
-    ignore: Collection[int] = (),
+    valid: NDArray[np.bool_] | None = None,
     *,
     planes: slice = slice(None),
     spacing: Spacing | None = None,
     boundary_px: float = 1.0,
     distance_scale_px: float = 8.0,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    erosion_px: float = 0.0,
+) -> NDArray[np.float32]:
     """The targets of the heads, in the order of :attr:`anyscope.contracts.HeadLayout.targets`.
 
     - ``mask``: 0 or 1 for two classes (any label above 0 is foreground); for more classes the class number itself,
@@ -42,34 +43,37 @@ def targets(
     - ``centre``: the distance to the innermost pixel of the pixel's own object over the largest one in that object; 1
       in the background. As the centre distance of micro-sam (Archit et al., Nature Methods 2025).
     - ``affinities``: for each offset 1 where the pixel and the one at the offset share an object, 0 where not; NaN,
-      which is no target, where that one lies outside of the array or is ignored (Turaga et al., Neural Computation
+      which is no target, where that one lies outside of the array or is not known (Turaga et al., Neural Computation
       2010; long-range ones: Lee et al., arXiv 1706.00120).
 
     The edge of the array is no outline: an object cut by the edge of a patch goes on beyond it. Neither is the edge
-    of an ignored region, which is filled with the nearest label before outlines are drawn.
+    of a region whose labels are not known, which is filled with the nearest label before outlines are drawn.
 
     Args:
         labels: (z, y, x) integer or bool; object ids, 0/1, or class numbers where there are more than 2 classes.
         layout: The heads, the number of classes, the offsets of affinities.
-        ignore: Label values that have no target.
+        valid: (z, y, x), pixels whose labels are known; None for all.
         planes: Which planes are wanted; the others are only looked at.
         spacing: Take outlines and distances in the volume, planes so far apart; None takes each plane for itself.
         boundary_px: Half the width of the boundary, at least 1.
         distance_scale_px: Where tanh has reached 0.76.
+        erosion_px: For affinities, objects without what lies less than so far from their outline within the slice:
+            1 takes the pixels on either side of an outline, so that touching objects have a gap between them.
 
     Returns:
-        Targets float32 (T, z, y, x) of the planes wanted, and where they hold, bool (z, y, x).
+        Targets float32 (T, z, y, x) of the planes wanted; those of pixels that are not known mean nothing.
 
     Raises:
         BadInput: Labels are not (z, y, x), or one is no class.
 
     >>> row = np.array([[[1, 1, 1, 2, 2, 0]]])
-    >>> targets(row, HeadLayout(("mask", "boundary")))[0][:, 0, 0].tolist()
+    >>> targets(row, HeadLayout(("mask", "boundary")))[:, 0, 0].tolist()
     [[1.0, 1.0, 1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]]
     """
     if labels.ndim != 3:
         raise BadInput("labels", f"shape {labels.shape}", "axes (z, y, x)")
-    labels, valid = _fill_ignored(labels, ignore)
+    if valid is not None:
+        labels = _filled(labels, valid)
     if layout.classes > 2:
         _check_classes(labels, layout.classes)
     near = labels if spacing is not None else labels[planes]
@@ -83,7 +87,8 @@ def targets(
             mask = labels[planes] if layout.classes > 2 else labels[planes] != 0
             parts.append(mask[None].astype(np.float32))
         elif head == "affinities":
-            parts.append(affinities(labels, layout.offsets, valid, planes))
+            objects = labels if erosion_px == 0 else _eroded(labels, erosion_px)
+            parts.append(affinities(objects, layout.offsets, valid, planes))
         else:
             assert distance is not None
             values: NDArray[Any]
@@ -94,7 +99,7 @@ def targets(
             else:
                 values = _centre(near, distance, spacing)
             parts.append(values[wanted][None].astype(np.float32))
-    return np.concatenate(parts), valid[planes]
+    return np.concatenate(parts)
 
 
 def affinities(
@@ -175,15 +180,17 @@ def _centre(labels: Labels, distance: NDArray[np.float32], spacing: Spacing | No
     return result
 
 
-def _fill_ignored(labels: Labels, ignore: Collection[int]) -> tuple[Labels, NDArray[np.bool_]]:
-    """Labels with ignored pixels replaced by the nearest other label of their slice, and where nothing was ignored."""
-    if not ignore:
-        return labels, np.ones(labels.shape, bool)
+def _eroded(labels: Labels, erosion_px: float) -> Labels:
+    """Objects without what lies less than so far from their outline within the slice."""
+    return np.where(_signed_distance(labels, None) < erosion_px, 0, labels)
+
+
+def _filled(labels: Labels, valid: NDArray[np.bool_]) -> Labels:
+    """Labels with those that are not known replaced by the nearest one of their slice, by 0 where none is known."""
+    if valid.all():
+        return labels
     from scipy.ndimage import distance_transform_edt
 
-    valid = ~np.isin(labels, list(ignore))
-    if valid.all():
-        return labels, valid
     filled = labels.copy()
     for plane, known in zip(filled, valid, strict=True):
         if not known.any():
@@ -191,7 +198,7 @@ def _fill_ignored(labels: Labels, ignore: Collection[int]) -> tuple[Labels, NDAr
         elif not known.all():
             nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
             plane[...] = plane[tuple(nearest)]
-    return filled, valid
+    return filled
 
 
 def _check_classes(labels: Labels, classes: int) -> None:

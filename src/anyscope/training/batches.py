@@ -40,6 +40,7 @@ class PatchDataset(Dataset[Batch]):
         augmentation: How they are varied.
         dimensions: 3 for outlines and distances in the volume, 2 for those in each slice.
         restyle: Changes the grey levels of a cut (C, y, x) of a region before that, with the patch's own generator.
+        erosion_px: What affinities leave out along outlines; see :func:`anyscope.instances.targets`.
     """
 
     sampler: PatchSampler
@@ -48,6 +49,7 @@ class PatchDataset(Dataset[Batch]):
     augmentation: AugmentationSettings
     dimensions: Literal[2, 3] = 2
     restyle: RestylePatch | None = None
+    erosion_px: float = 0.0
 
     def __getitem__(self, number: int) -> Batch:
         """The patch with the given number, augmented, with its targets."""
@@ -63,10 +65,15 @@ class PatchDataset(Dataset[Batch]):
     def _targets(self, patch: Patch) -> tuple[NDArray[np.float32], torch.Tensor]:
         if patch.labels is None or patch.valid is None:
             raise ValueError("training patches need labels")
-        middle = len(patch.labels) // 2
-        spacing = (patch.spacing, 1.0, 1.0) if self.dimensions == 3 else None
-        maps, _ = targets(patch.labels, self.layout, planes=slice(middle, middle + 1), spacing=spacing)
-        return maps[:, 0], torch.from_numpy(patch.valid[middle])
+        maps = targets(
+            patch.labels,
+            self.layout,
+            patch.valid,
+            planes=slice(patch.slice, patch.slice + 1),
+            spacing=(patch.spacing, 1.0, 1.0) if self.dimensions == 3 else None,
+            erosion_px=self.erosion_px,
+        )
+        return maps[:, 0], torch.from_numpy(patch.valid[patch.slice])
 
 
 @dataclass(frozen=True)
@@ -127,9 +134,13 @@ def labelled_patches(
         restyle_plane: See :class:`~anyscope.datasets.planes.PlaneReader`.
         restyle_patch: See :class:`PatchDataset`.
     """
-    sampler = _sampler(part, settings, augmentation, stream, zoom, settings.task, settings.foreground, restyle_plane)
+    in_depth = settings.dimensions == 3 or any(z for z, _, _ in layout.offsets)
+    sampler = _sampler(
+        part, settings, augmentation, stream, zoom, settings.task, settings.foreground, restyle_plane, in_depth
+    )
     sampler = replace(sampler, label_neighbours=_label_neighbours(sampler.planes, layout, settings.dimensions))
-    return PatchDataset(sampler, settings.patch_px, layout, augmentation, settings.dimensions, restyle_patch)
+    size, dimensions, erosion_px = settings.patch_px, settings.dimensions, settings.affinity_erosion_px
+    return PatchDataset(sampler, size, layout, augmentation, dimensions, restyle_patch, erosion_px)
 
 
 def image_patches(
@@ -153,9 +164,17 @@ def _sampler(
     task: Task = "semantic",
     foreground: float = 0.0,
     restyle: Restyle | None = None,
+    in_depth: bool = False,
 ) -> PatchSampler:
-    zoom = settings.zoom if zoom is None else zoom
-    planes = PlaneReader(part.regions, task, settings.intensity, settings.pixel_size_nm, zoom=zoom, restyle=restyle)
+    planes = PlaneReader(
+        part.regions,
+        task,
+        settings.intensity,
+        settings.pixel_size_nm,
+        zoom=settings.zoom if zoom is None else zoom,
+        restyle=restyle,
+        in_depth=in_depth,
+    )
     cut = settings.patch_px + 2 * margin_px(settings.patch_px, augmentation)
     return PatchSampler(planes, cut, settings.neighbours, foreground, derive_seed(settings.seed, stream))
 

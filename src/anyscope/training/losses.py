@@ -50,6 +50,21 @@ def cross_entropy(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tenso
     return _mean(F.cross_entropy(logits, target.long(), reduction="none"), valid)
 
 
+@LOSSES.register("balanced")
+def balanced_cross_entropy(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy in which each class of the batch counts the same, however many pixels it has.
+
+    The weight of a class is the inverse of its share of the pixels that count, as in the class-weighted losses by which
+    boundaries and neurites of EM are usually learned; the mean of all weights is 1.
+    """
+    if logits.shape[1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+    target = target.long()
+    counts = torch.bincount(target[valid], minlength=logits.shape[1]).to(logits.dtype)
+    weights = valid.sum() / (counts.clamp(min=1) * (counts > 0).sum().clamp(min=1))
+    return _mean(weights[target] * F.cross_entropy(logits, target, reduction="none"), valid)
+
+
 @LOSSES.register("focal")
 def focal(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Focal loss with gamma 2: cross-entropy weighted by (1 - p)^2 (Lin et al., ICCV 2017, eq. 4)."""

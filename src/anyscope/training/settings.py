@@ -121,16 +121,19 @@ class LearnSettings(_Settings):
 
     def spec_with(self, channels: int, **own: Any) -> SegmenterSpec:
         """What the segmenter will be, for images of so many channels; ``own`` is what its kind of learning adds."""
-        return SegmenterSpec(
-            model=self.model,
-            arguments=self.arguments,
-            channels=channels,
-            neighbours=self.neighbours,
-            intensity=self.intensity,
-            pixel_size_nm=self.pixel_size_nm,
-            input=InputTransform(zoom=self.zoom),
-            **own,
-        )
+        shared: dict[str, Any] = {
+            "model": self.model,
+            "arguments": self.arguments,
+            "channels": channels,
+            "neighbours": self.neighbours,
+            "intensity": self.intensity,
+            "pixel_size_nm": self.pixel_size_nm,
+            "input": InputTransform(zoom=self.zoom),
+        }
+        try:
+            return SegmenterSpec(**shared, **own)
+        except ValidationError as error:
+            raise _bad_setting(error) from None
 
 
 class TrainSettings(LearnSettings):
@@ -148,6 +151,7 @@ class TrainSettings(LearnSettings):
             ``objects: 3d``), ``none``, or a name.
         protocol: Scores by which epochs, decoders and linkers are chosen, and the test part is scored; by default that
             of the task.
+        affinity_erosion_px: Affinities are those of objects without what lies less than so far from their outline.
         foreground: Share of patches laid around foreground of the training labels.
         losses: Loss of each head, as a sum such as ``bce+0.5*dice``.
         validation_planes: Most planes of the validation part that are predicted after an epoch.
@@ -174,6 +178,7 @@ class TrainSettings(LearnSettings):
     decoder_arguments: dict[str, Any] = Field(default_factory=dict)
     linker: str = "auto"
     protocol: str = ""
+    affinity_erosion_px: float = Field(0.0, ge=0, le=16)
     foreground: float = Field(0.5, ge=0, le=1)
     losses: dict[str, str] = Field(default_factory=dict)
     validation_planes: int = Field(24, ge=1)
@@ -206,6 +211,12 @@ class TrainSettings(LearnSettings):
         for name in self.heads:
             if name not in HEADS:
                 raise unknown_name("head", name, HEADS)
+        if len(set(self.heads)) != len(self.heads):
+            raise ValueError(f"heads {', '.join(self.heads)}: one of them is listed twice")
+        if self.offsets and "affinities" not in self.heads:
+            raise ValueError("offsets belong to the head 'affinities', which is not among the heads")
+        if any(not any(offset) for offset in self.offsets):
+            raise ValueError("offsets: (0, 0, 0) leads to no other pixel")
         if "mask" not in self.heads:
             raise ValueError(f"heads {', '.join(self.heads)}: every task needs the head 'mask'")
         if self.decoder:
@@ -282,10 +293,15 @@ def validated(kind: type[SettingsT], data: dict[str, Any]) -> SettingsT:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        key, problem = explain(error)
+        key, _ = explain(error)
         if error.errors()[0]["type"] == "extra_forbidden":
             raise unknown_name("setting", key, _names_beside(kind, key)) from None
-        raise BadInput(f"setting {key!r}" if error.errors()[0]["loc"] else "settings", problem) from None
+        raise _bad_setting(error) from None
+
+
+def _bad_setting(error: ValidationError) -> BadInput:
+    key, problem = explain(error)
+    return BadInput(f"setting {key!r}" if error.errors()[0]["loc"] else "settings", problem)
 
 
 def _names_beside(kind: type[BaseModel], key: str) -> list[str]:
