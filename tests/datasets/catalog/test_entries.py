@@ -151,6 +151,15 @@ def test_a_label_without_its_slice_is_named(tmp_path, capsys):
         CATALOG["mitoem-h"].prepare(tmp_path / "published", tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["seg0005.tif", "seg0011.tif", "im0014.png"])
+def test_a_stack_without_one_of_its_slices_is_refused(tmp_path, capsys, name):
+    FAKES["mitoem-h"](tmp_path / "published")
+    next((tmp_path / "published").rglob(name)).unlink()
+    with pytest.raises(BadInput, match=name.replace(".", r"\.")) as caught:
+        CATALOG["mitoem-h"].prepare(tmp_path / "published", tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_list_that_names_no_image_is_refused(tmp_path, capsys):
     FAKES["bbbc039"](tmp_path / "published")
     lists = next((tmp_path / "published").rglob("test.txt"))
@@ -212,7 +221,7 @@ def test_a_stack_is_cut_without_a_shared_plane(count):
         assert bounds[0][0] == 0
         assert bounds[-1][1] == count
         for (_, stop), (start, _) in pairwise(bounds):
-            assert start - stop == count // 32
+            assert start - stop == max(1, count // 32)
 
 
 def test_blobs_are_what_the_fakes_need():

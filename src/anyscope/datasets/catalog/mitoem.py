@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from anyscope.datasets.catalog.entry import CatalogEntry, DeclaredSplit, SourceFile
@@ -16,10 +17,12 @@ _LABELS_BYTES = 40 * 2**30
 
 def _convert(published: Published, out: Path) -> DeclaredSplit:
     slices = {number_of(path): path for path in published.files("im", (".png",))}
+    _check_whole(published, slices, "im/im{:04d}.png")
     labelled: dict[str, int] = {}
     for stem, folder in (("train", "mito-train-v2"), ("test", "mito-val-v2")):
         labels = {number_of(path): path for path in published.files(folder, (".tif", ".tiff", ".png"))}
         lost = sorted(labels.keys() - slices.keys())
+        _check_whole(published, labels, folder + "/seg{:04d}.tif")
         if lost:
             raise published.missing(f"im/im{lost[0]:04d}.png, whose labels are in {folder}/,")
         image = open_stack([slices.pop(number) for number in sorted(labels)])
@@ -33,6 +36,13 @@ def _convert(published: Published, out: Path) -> DeclaredSplit:
         write_stack(out / "unlabelled" / "images" / "test.tif", rest, _VOXEL_NM)
     head, val = tail(labelled["train"])
     return {"train": {"train": head}, "val": {"train": val}, "test": {"test": ""}}
+
+
+def _check_whole(published: Published, numbers: Collection[int], name: str) -> None:
+    """Refuse a stack in which a slice is missing: those on either side of it would become neighbours."""
+    gaps = sorted(set(range(min(numbers), max(numbers))) - set(numbers))
+    if gaps:
+        raise published.missing(f"{name.format(gaps[0])}, slice {gaps[0]} of {min(numbers)} to {max(numbers)},")
 
 
 def _entry(letter: str, specimen: str, files: tuple[SourceFile, ...]) -> CatalogEntry:

@@ -18,8 +18,13 @@ def tail(count: int, share: float = VAL_SHARE) -> tuple[str, str]:
     ('[0:87, :, :]', '[90:100, :, :]')
     """
     last = max(1, round(share * count))
-    gap = count // 32
+    gap = _gap(count)
     return _planes(0, count - last - gap), _planes(count - last, count)
+
+
+def _gap(count: int) -> int:
+    """Slices between parts: one in 32, at least one where there are enough."""
+    return max(1, count // 32) if count >= 10 else 0
 
 
 def _planes(first: int, last: int) -> str:
@@ -32,7 +37,7 @@ def three(count: int, val: float = VAL_SHARE, test: float = 0.2) -> DeclaredSpli
     Returns:
         Parts by name with the region under the stem ``""``.
     """
-    gap = count // 32
+    gap = _gap(count)
     last, middle = max(1, round(test * count)), max(1, round(val * count))
     start = count - last
     return {
