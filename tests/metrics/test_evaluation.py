@@ -101,3 +101,13 @@ def test_importing_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["mitoem", "mitoem_2d"])
+def test_what_objects_are_ranked_by_stands_beside_the_scores(name):
+    labels = np.zeros((1, 12, 12), np.uint8)
+    labels[0, 2:5, 2:5] = 1
+    by_size = evaluate_pairs(PROTOCOLS[name], [("a", labels, labels)])
+    ranked = evaluate_pairs(PROTOCOLS[name], [Pair("a", labels, labels, probability=np.full(labels.shape, 0.5))])
+    assert by_size.conventions["score"].startswith("size of the object")
+    assert ranked.conventions["score"] == "mean foreground probability of the object"

@@ -209,7 +209,7 @@ def _score(views: Sequence[View], predictions: Sequence[Labels], spec: Segmenter
     """The headline score over all views; None where it is undefined."""
     protocol = default_protocol(spec.task, spec.classes, views[0].objects if views else None)
     counts = [
-        protocol.measure(view.reference, np.where(view.valid, labels, 0))
+        protocol.measure(view.reference, labels, valid=view.valid)
         for view, labels in zip(views, predictions, strict=True)
         if view.reference is not None and view.valid is not None
     ]

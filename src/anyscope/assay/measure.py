@@ -162,10 +162,10 @@ def count(shown: Shown, verdict: Verdict, classes: int, objects: bool) -> dict[s
     """The counts of a cell as plain data: of the ``mask`` (or the classes), and of the ``objects`` where labels tell
     them apart."""
     reference = shown.labels if classes > 2 else (shown.labels > 0).astype(np.uint8)
-    mask = default_protocol("semantic", classes).measure(reference, np.where(shown.valid, verdict.mask, 0))
+    mask = default_protocol("semantic", classes).measure(reference, verdict.mask, valid=shown.valid)
     result = {"mask": mask.to_json()}
     if objects:
-        found = default_protocol("instances").measure(shown.labels, np.where(shown.valid, verdict.objects, 0))
+        found = default_protocol("instances").measure(shown.labels, verdict.objects, valid=shown.valid)
         result["objects"] = found.to_json()
     return result
 

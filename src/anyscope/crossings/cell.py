@@ -126,10 +126,10 @@ def score(segmenter: Segmenter, weights: Path, test: LabelledImages) -> dict[str
     for region in test:
         found = segment(segmenter, region.read_unit(spec.intensity), region.pixel_size_nm)
         reference, valid = region.read_reference(spec.task)
-        labels = np.where(valid, found.labels, 0)
-        counts.append(protocol.measure(reference, labels, region.voxel_size_nm))
+        counts.append(protocol.measure(reference, found.labels, region.voxel_size_nm, valid=valid))
         for z in range(len(reference)):
-            one = protocol.measure(reference[z : z + 1], labels[z : z + 1], region.voxel_size_nm)
+            plane = slice(z, z + 1)
+            one = protocol.measure(reference[plane], found.labels[plane], region.voxel_size_nm, valid=valid[plane])
             value = protocol.scores(one)[protocol.headline]
             if not np.isnan(value):
                 slices.append(float(value))

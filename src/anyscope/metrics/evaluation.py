@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,13 +21,19 @@ _DRAWS_AT_ONCE = 1 << 22
 
 
 class Pair(NamedTuple):
-    """One image to score; a plain (name, reference, prediction) will do where the rest is not needed."""
+    """One image to score; a plain (name, reference, prediction) will do where the rest is not needed.
+
+    ``valid`` are the pixels that are scored, None for all; the files are named where their labels cannot be scored.
+    """
 
     name: str
     reference: AnyLabels
     prediction: AnyLabels
     voxel_size_nm: tuple[float | None, ...] | None = None
     probability: NDArray[np.floating] | None = None
+    valid: AnyLabels | None = None
+    reference_file: Path | None = None
+    prediction_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +99,14 @@ def evaluate_pairs(
         BadInput: There is no image, or one cannot be scored; the message names it.
     """
     counts = []
-    for pair in pairs:
-        name, *arrays = pair
+    for each in pairs:
+        pair = Pair(*each)
         try:
-            counts.append((name, protocol.measure(*arrays)))
+            counts.append((pair.name, protocol.measure(*pair[1:6])))
         except BadInput as error:
-            raise BadInput(name, f"{error.subject}: {error.found}", error.expected, error.remedy) from error
+            files = {"reference labels": pair.reference_file, "predicted labels": pair.prediction_file}
+            subject = files.get(error.subject) or pair.name
+            raise BadInput(subject, f"{error.subject}: {error.found}", error.expected, error.remedy) from error
     found = evaluate_counts(protocol, counts, seed)
     stated = {"objects of the reference": objects, **found.conventions} if objects else found.conventions
     return replace(found, conventions=stated)
@@ -119,7 +128,7 @@ def evaluate_counts(protocol: EvaluationProtocol, counts: Sequence[tuple[str, Co
         intervals[name] = bootstrap_interval(values, generator(seed, "bootstrap", name))
     return Evaluation(
         protocol=protocol.name,
-        conventions=protocol.conventions,
+        conventions=protocol.conventions_of(pooled),
         n=pooled.images,
         n_empty=pooled.empty,
         scores=scores,

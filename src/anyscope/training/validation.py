@@ -235,7 +235,7 @@ class Validation:
 
     def _scores(self, protocol: EvaluationProtocol, predictions: Sequence[Labels]) -> dict[str, float]:
         counts = [
-            protocol.measure(image.reference, np.where(image.valid, prediction, 0))
+            protocol.measure(image.reference, prediction, valid=image.valid)
             for prediction, image in zip(predictions, self.images, strict=True)
         ]
         return protocol.scores(protocol.pool(counts))

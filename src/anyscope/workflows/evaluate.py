@@ -61,7 +61,7 @@ def evaluate(
         raise BadInput(reference, "no images for a report", "a dataset folder with images/ and labels/", remedy)
     objects = "" if pairs.dataset is None else pairs.dataset.objects_in_words(chosen.task)
     result = evaluate_pairs(chosen, pairs.of(chosen.task), objects=objects)
-    if _masks_for_objects(result):
+    if pairs.masks_for_objects and chosen.task == "instances" and not chosen.splits_masks:
         say(
             f"hint: {prediction}: one object an image, as in masks; predict with --instances makes objects of them, "
             "--protocol semantic compares masks"
@@ -73,15 +73,6 @@ def evaluate(
         command += f" --split {split}" if split else ""
         write_evaluation_page(Path(report), result, chosen, pairs.dataset, pairs.predicted(), command)
     return result
-
-
-def _masks_for_objects(result: Evaluation) -> bool:
-    """Whether no image has more than one predicted object, though some have several in the reference."""
-    counted = [scores for _, scores in result.per_image if "predicted_objects" in scores]
-    predicted, wanted = (
-        max((scores[key] for scores in counted), default=0) for key in ("predicted_objects", "reference_objects")
-    )
-    return predicted == 1 < wanted
 
 
 class _Pairs:
@@ -108,6 +99,15 @@ class _Pairs:
             raise BadInput(prediction, f"no prediction for {len(missing)} of {len(names)} references ({some})",
                            "a file with the stem of each reference")  # fmt: skip
         self._names = names
+        self._most_predicted = self._most_wanted = 0
+
+    @property
+    def masks_for_objects(self) -> bool:
+        """Whether no prediction read so far has more than one object, though some references have several.
+
+        Of large images, which are read piece by piece, nothing is known.
+        """
+        return self._most_predicted == 1 < self._most_wanted
 
     def natural_protocol(self) -> EvaluationProtocol:
         """What the labels are scored as when nothing was asked for."""
@@ -127,23 +127,28 @@ class _Pairs:
                     found = f"a mask of {region.roi.size} voxels, whose objects cannot be counted piece by piece"
                     raise BadInput(region.labels.path, found, "labels of instances", "or --protocol semantic")
                 pieces = _pieces(region, predicted, task)
-                yield Pair(name, pieces[0], pieces[1], region.voxel_size_nm)
+                files = region.labels.path, predicted.path
+                yield Pair(name, *pieces[:2], region.voxel_size_nm, None, pieces[2], *files)
                 continue
+            valid = None
             if self.dataset is not None:
                 region = self._regions[name]
                 reference, valid = region.read_reference(task)
-                labels = np.where(valid, _cut(predicted, region.roi, region.labels.shape), 0)
-                size = region.voxel_size_nm
+                labels = _cut(predicted, region.roi, region.labels.shape)
+                size, file = region.voxel_size_nm, region.labels.path
             else:
                 image = open_labels(self._references[name], self._read)
-                size = image.voxel_size_nm
+                size, file = image.voxel_size_nm, image.path
                 binary = task == "semantic" and not self._classes
                 reference, labels = self._labels(image, binary), self._labels(predicted, binary)
             if reference.shape != labels.shape:
                 raise BadInput(predicted.path, f"shape {labels.shape} (z, y, x)", f"{reference.shape} as its reference")
             if task == "semantic" and not self._classes and isinstance(labels, np.ndarray):
                 reference, labels = (reference > 0).astype(np.uint8), (labels > 0).astype(np.uint8)
-            yield Pair(name, reference, labels, size)
+            if task == "instances" and isinstance(labels, np.ndarray) and isinstance(reference, np.ndarray):
+                self._most_predicted = max(self._most_predicted, _objects(labels, valid))
+                self._most_wanted = max(self._most_wanted, _objects(reference, valid))
+            yield Pair(name, reference, labels, size, None, valid, file, predicted.path)
 
     def _labels(self, image: Image, binary: bool = False) -> Any:
         """All of a small label image; a large one is read when it is counted, as a mask where ``binary``."""
@@ -165,8 +170,14 @@ class _Pairs:
         return self.dataset is not None and self.dataset.kind == "classes"
 
 
-def _pieces(region: LabelledRegion, predicted: Image, task: Task) -> tuple[Any, Any]:
-    """Reference and prediction of a large region, which are read when they are counted."""
+def _objects(labels: Labels, valid: NDArray[np.bool_] | None) -> int:
+    """How many objects there are: 0, 1, or 2 for more."""
+    found = labels[labels != 0] if valid is None else labels[(labels != 0) & valid]
+    return 0 if not found.size else 1 if (found == found[0]).all() else 2
+
+
+def _pieces(region: LabelledRegion, predicted: Image, task: Task) -> tuple[Any, Any, Any]:
+    """Reference, prediction and what is scored (None for all) of a large region, read when they are counted."""
     whole, start = predicted.shape == region.labels.shape, region.roi.start
     if not whole and predicted.shape[1:] != region.roi.shape:
         raise BadInput(predicted.path, f"shape {predicted.shape[1:]} (z, y, x)", f"{region.roi.shape} as its reference")
@@ -183,7 +194,9 @@ def _pieces(region: LabelledRegion, predicted: Image, task: Task) -> tuple[Any, 
     binary = np.dtype(np.uint8)
     kinds = (binary, binary) if task == "semantic" and not classes else (region.labels.dtype, predicted.dtype)
     shape = region.roi.shape
-    return ChunkedLabels(shape, kinds[0], lambda box: reference(box)[0]), ChunkedLabels(shape, kinds[1], prediction)
+    valid = ChunkedLabels(shape, np.dtype(bool), lambda box: reference(box)[1]) if region.ignore else None
+    wanted = ChunkedLabels(shape, kinds[0], lambda box: reference(box)[0])
+    return wanted, ChunkedLabels(shape, kinds[1], prediction), valid
 
 
 def _cut(predicted: Image, roi: Roi, whole: tuple[int, int, int, int]) -> Labels:

@@ -12,6 +12,7 @@ from anyscope.contracts import Labels, Task
 from anyscope.datasets.folder import LabelledRegion
 from anyscope.geometry import Roi
 from anyscope.images import Image, ReadOptions, open_labels
+from anyscope.metrics import EvaluationProtocol
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,22 @@ class PredictedRegion:
         return mean
 
     def labels(self, task: Task, first: int = 0, last: int | None = None) -> tuple[Labels, Labels]:
-        """Reference and prediction (z, y, x) of planes ``first`` to ``last`` (exclusive), as they are scored."""
+        """Reference and prediction (z, y, x) of planes ``first`` to ``last`` (exclusive), 0 where nothing is scored."""
+        reference, predicted, valid = self._read(task, first, last)
+        return reference, np.where(valid, predicted, 0)
+
+    def scores(self, protocol: EvaluationProtocol, first: int = 0, last: int | None = None) -> dict[str, float]:
+        """Scores of planes ``first`` to ``last`` (exclusive)."""
+        reference, predicted, valid = self._read(protocol.task, first, last)
+        return protocol.scores(protocol.measure(reference, predicted, valid=valid))
+
+    def _read(self, task: Task, first: int, last: int | None) -> tuple[Labels, Labels, NDArray[np.bool_]]:
         cut = self.region.planes(first, self.depth if last is None else last)
         whole = self.prediction.shape[1:] == self.region.labels.shape[1:]
         start = cut.roi.start if whole else (first, 0, 0)
         stop = tuple(a + b for a, b in zip(start, cut.roi.shape, strict=True))
         predicted: Labels = self.prediction.read(Roi(start, (stop[0], stop[1], stop[2])))[0]
         reference, valid = cut.read_reference(task)
-        predicted = np.where(valid, predicted, 0)
         if task == "semantic" and self.region.kind != "classes":
             predicted = (predicted > 0).astype(np.uint8)
-        return reference, predicted
+        return reference, predicted, valid

@@ -57,7 +57,7 @@ def show_images(dataset: Dataset, predicted: Sequence[PredictedRegion], protocol
     places = {each.name(z): (each, z) for each in predicted for z in range(each.depth)}
     ranking: dict[str, float | None] = {}
     for name, (each, z) in places.items():
-        ranking[name] = protocol.scores(protocol.measure(*each.labels(task, z, z + 1)))[headline]
+        ranking[name] = each.scores(protocol, z, z + 1)[headline]
     compared: dict[str, list[Compared]] = {}
     by_plane = dataset.description.objects == "2d" or protocol.by_slice
     if task == "instances":
@@ -115,7 +115,7 @@ def _stacks(
     scored = []
     for place, each in enumerate(predicted):
         if each.depth > 1:
-            value = protocol.scores(protocol.measure(*each.labels(protocol.task)))[protocol.headline]
+            value = each.scores(protocol)[protocol.headline]
             scored.append((sign * value if np.isfinite(value) else np.inf, place, value))
     items = []
     for _, place, value in sorted(scored)[:_STACKS]:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from anyscope.datasets import Dataset, Part
 from anyscope.images import output_suffix, write_labels
 from anyscope.inference import InferenceSettings, segment
@@ -42,8 +40,8 @@ def score_part(
                 path = folder / "predictions" / (region.stem + output_suffix(region.image))
                 write_labels(path, prediction.labels, region.voxel_size_nm)
                 reference, valid = region.read_reference(spec.task)
-                labels = np.where(valid, prediction.labels, 0)
-                yield Pair(region.stem, reference, labels, region.voxel_size_nm, prediction.probability)
+                voxel = region.voxel_size_nm
+                yield Pair(region.stem, reference, prediction.labels, voxel, prediction.probability, valid)
                 shown.advance()
 
     document = evaluate_pairs(protocol, pairs(), objects=dataset.objects_in_words(protocol.task)).to_json()

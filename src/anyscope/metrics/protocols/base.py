@@ -54,19 +54,24 @@ class Counts:
 
 
 class Volumes(NamedTuple):
-    """One checked image: arrays of one shape (z, y, x), the size of a voxel and the foreground probability if known."""
+    """One checked image: arrays of one shape (z, y, x), the size of a voxel and the foreground probability if known.
+
+    ``valid`` says which pixels are scored; both labels are 0 elsewhere. None for all.
+    """
 
     reference: AnyLabels
     prediction: AnyLabels
     voxel_size_nm: Spacing = None
     probability: Probability = None
+    valid: AnyLabels | None = None
 
     def slices(self) -> Iterator[Volumes]:
         """The same image slice by slice, each with z = 1."""
         for z in range(self.reference.shape[0]):
             plane = slice(z, z + 1)
             probability = None if self.probability is None else self.probability[plane]
-            yield Volumes(self.reference[plane], self.prediction[plane], self.voxel_size_nm, probability)
+            valid = None if self.valid is None else self.valid[plane]
+            yield Volumes(self.reference[plane], self.prediction[plane], self.voxel_size_nm, probability, valid)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class EvaluationProtocol(ABC):
     merged decides it: then the validation loss has the first say in which epoch is kept."""
     by_slice: ClassVar[bool] = False
     """Whether ids count within a slice."""
+    splits_masks: ClassVar[bool] = False
+    """Whether a prediction that is a mask is taken for its components."""
     in_slices: ClassVar[str] = ""
     """Name of the protocol that asks the same of every slice for itself; empty where this one does."""
 
@@ -114,6 +121,7 @@ class EvaluationProtocol(ABC):
         prediction: AnyLabels,
         voxel_size_nm: Spacing = None,
         probability: Probability = None,
+        valid: AnyLabels | None = None,
     ) -> Counts:
         """Count what one image contributes.
 
@@ -122,6 +130,8 @@ class EvaluationProtocol(ABC):
             prediction: Labels of the same shape.
             voxel_size_nm: Size of a voxel (z, y, x) or (y, x); z may be None. For protocols that measure distances.
             probability: Foreground probability of the same shape in 0..1. For protocols that rank objects by it.
+            valid: Bool of the same shape, the pixels that are scored: what the labels are elsewhere does not matter.
+                Those that are read piece by piece are 0 there already.
 
         Raises:
             BadInput: Shapes differ, labels are not integers of at least 0, or probabilities are not in 0..1.
@@ -137,9 +147,19 @@ class EvaluationProtocol(ABC):
             raise BadInput("reference labels", f"shape {reference.shape}", "the axes (z, y, x) or (y, x)")
         if not reference.size:
             raise BadInput("reference labels", f"no pixels: shape {reference.shape}", "at least one")
+        if valid is not None:
+            if valid.shape != reference.shape:
+                found = f"shape {valid.shape}"
+                raise BadInput("pixels that are scored", found, f"that of the labels, {reference.shape}")
+            reference, prediction = _within(reference, valid), _within(prediction, valid)
         checked = None if probability is None else checked_probability(probability, reference.shape)
         weights = None if checked is None else _volume(checked)
-        return self._measure(Volumes(_volume(reference), _volume(prediction), voxel_size_nm, weights))
+        scored = None if valid is None else _volume(valid)
+        return self._measure(Volumes(_volume(reference), _volume(prediction), voxel_size_nm, weights, scored))
+
+    def conventions_of(self, counts: Counts) -> dict[str, str]:  # noqa: ARG002 - for those that override it
+        """The conventions, as far as they depend on what was measured in those of these counts."""
+        return self.conventions
 
     def pool(self, counts: Sequence[Counts]) -> Counts:
         """Add the counts of several images, of which there must be at least one."""
@@ -190,6 +210,10 @@ def checked_probability(probability: NDArray[np.floating], shape: tuple[int, ...
         remedy = "logits need a sigmoid first, NaN must be replaced"
         raise BadInput("probability", f"values from {low:g} to {high:g}", "values in 0..1", remedy)
     return array
+
+
+def _within(labels: Any, valid: AnyLabels) -> Any:
+    return np.where(valid, labels, 0) if isinstance(labels, np.ndarray) else labels
 
 
 def _volume(array: Any) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyscope.contracts import Task
 from anyscope.errors import BadInput
@@ -154,6 +155,7 @@ class Isbi2012(EvaluationProtocol):
 
     name: ClassVar[str] = "isbi2012"
     by_slice: ClassVar[bool] = True
+    splits_masks: ClassVar[bool] = True
     task: ClassVar[Task] = "instances"
     summary: ClassVar[str] = "V_Rand and V_Info after border thinning, slice by slice"
     source: ClassVar[str] = "Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015)"
@@ -174,12 +176,15 @@ class Isbi2012(EvaluationProtocol):
 
     def _measure(self, volumes: Volumes) -> Counts:
         counts = []
-        split_reference, split_prediction = is_mask(volumes.reference), is_mask(volumes.prediction)
+        reference = volumes.reference
+        known = np.where(np.isin(reference, list(self.ignore)), 0, reference) if self.ignore else reference
+        split_reference, split_prediction = is_mask(known), is_mask(volumes.prediction)
         for plane in volumes.slices():
-            reference = thin_borders(components(plane.reference) if split_reference else plane.reference)
-            prediction = thin_borders(components(plane.prediction) if split_prediction else plane.prediction)
             scored = ~np.isin(plane.reference, list(self.ignore))
-            table = contingency(reference, prediction, valid=scored)
+            if plane.valid is not None:
+                scored &= np.asarray(plane.valid, bool)
+            objects = _thinned(plane.reference, scored, split_reference)
+            table = contingency(objects, _thinned(plane.prediction, scored, split_prediction), valid=scored)
             sums = {"partition": sums_array(partition_sums(table, "singletons"))}
             counts.append(Counts(sums, empty=int(is_empty(table))))
         return self.pool_slices(counts)
@@ -187,6 +192,16 @@ class Isbi2012(EvaluationProtocol):
     def _scores(self, counts: Counts) -> dict[str, float]:
         sums = stored_sums(counts.sums["partition"])
         return {"v_rand": v_rand(sums), "v_info": v_info(sums)}
+
+
+def _thinned(labels: AnyLabels, scored: NDArray[np.bool_], split: bool) -> AnyLabels:
+    """Objects of a slice grown into the borders, but not into what is not scored."""
+    if scored.all():
+        return thin_borders(components(labels) if split else labels)
+    labels = np.where(scored, labels, 0)
+    numbers, dense = np.unique(components(labels) if split else labels, return_inverse=True)
+    dense = dense.reshape(labels.shape) + int(numbers[0] != 0)  # 0 stays 0
+    return thin_borders(np.where(scored, dense, dense.max() + 1))
 
 
 def is_mask(labels: AnyLabels) -> bool:

@@ -45,6 +45,11 @@ class MitoEm(EvaluationProtocol):
             "predicted 0": "background",
         }
 
+    def conventions_of(self, counts: Counts) -> dict[str, str]:
+        by_size = "size of the object in voxels, as there is no probability"
+        ranked = counts.sums["ranked_by_probability"] > 0
+        return self.conventions | {"score": "mean foreground probability of the object" if ranked else by_size}
+
     def _dimensions(self) -> str:
         return "3D: an object is what carries one id in the whole image"
 
