@@ -51,6 +51,8 @@ def check_maps(maps: Maps) -> None:
     if "mask" not in maps:
         raise BadInput("maps", f"heads {', '.join(maps) or 'none'}", "a mask among them")
     shape = maps["mask"].shape[-3:]
+    if 0 in shape:
+        raise BadInput("maps", f"shape {shape}", "at least one voxel")
     for head, values in maps.items():
         axes = _AXES.get(head, (3,))
         if values.ndim not in axes or values.shape[-3:] != shape:

@@ -190,6 +190,7 @@ def test_threshold_of_the_mask():
         ({"mask": np.zeros((1, 4, 4), np.float32), "boundary": np.zeros((1, 4, 5), np.float32)}, "like the mask"),
         ({"mask": np.full((1, 4, 4), 3.0, np.float32)}, "logits must be activated"),
         ({"mask": np.full((1, 4, 4), np.nan, np.float32)}, "finite"),
+        ({"mask": np.zeros((0, 4, 4), np.float32)}, "at least one voxel"),
         ({"mask": np.zeros((1, 4, 4), np.float32), "centre": np.full((1, 4, 4), -1, np.float32)}, "activated"),
         ({"mask": np.zeros((1, 4, 4), np.float32), "affinities": np.zeros((1, 4, 4), np.float32)}, "channels beside"),
         ({"mask": np.zeros((1, 4, 4), np.float32), "affinities": np.full((3, 1, 4, 4), 2, np.float32)}, "activated"),
