@@ -99,6 +99,15 @@ def test_labels_of_the_target_change_nothing(method, source, target, tmp_path):
         assert trace(tmp_path / "without") == trace(tmp_path / "proper")
 
 
+def test_a_target_without_content_is_refused(source, tmp_path):
+    for number in range(3):
+        write_image(tmp_path / "dark" / f"{number}.tif", np.full((1, 1, 64, 64), 7, np.uint16))
+    with pytest.raises(BadInput, match=r"0\.tif: one grey level \(7\) in all of 3 image\(s\)") as caught:
+        anyscope.adapt(source, tmp_path / "dark", tmp_path / "run", method="none")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_of_images_is_a_target_too(source, target, tmp_path):
     """As a dataset folder of the same images without a split: both are learned from whole."""
     bare = shutil.copytree(target / "images", tmp_path / "bare")

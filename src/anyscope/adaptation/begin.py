@@ -10,7 +10,7 @@ from anyscope.adaptation.settings import AdaptSettings
 from anyscope.contracts import HEADS
 from anyscope.datasets import Dataset, LabelledImages, UnlabelledImages, open_dataset
 from anyscope.errors import BadInput, Subject
-from anyscope.images import ReadOptions
+from anyscope.images import Intensity, ReadOptions
 from anyscope.models import Segmenter, SegmenterSpec, build_segmenter, has_adapters, load_segmenter
 from anyscope.training.loop import EARLIER, earlier_epoch
 from anyscope.training.settings import TrainSettings
@@ -42,7 +42,7 @@ def read_domains(
         read: How to read these.
 
     Raises:
-        BadInput: They have different channels, or there is nothing to learn from.
+        BadInput: They have different channels, or there is nothing to learn from: no images, or nothing in them.
     """
     train = source.labelled("train")
     validation = source.labelled("val") if source.split["val"] else None
@@ -50,11 +50,23 @@ def read_domains(
     if len(images) == 0:
         raise BadInput(target.root, f"part {part} is empty", "images to learn from", "choose another --target-part")
     _same_channels(train, images)
+    _check_content(images)
     labelled = None
     if few is not None:
         labelled = open_dataset(few, read).labelled(None)
         _same_channels(train, labelled)
     return Domains(train, validation, images, labelled)
+
+
+def _check_content(images: UnlabelledImages) -> None:
+    """Refuse images of which not one has two grey levels; the first that has ends the search."""
+    levels = Intensity(kind="percentiles", low=0, high=100)
+    for region in images:
+        low, high = levels.range_of(region.image, region.roi)
+        if low < high:
+            return
+    found = f"one grey level ({low:g}) in all of {len(images)} image(s)"
+    raise BadInput(images[0].image.path, found, "images with something in them", "look at how they were exported")
 
 
 def _part(target: Dataset, part: TargetPart | None) -> Literal["train", "val", "test"] | None:
