@@ -140,6 +140,11 @@ def train(
 def _check_targets(dataset: Dataset, settings: TrainSettings, spec: SegmenterSpec) -> None:
     """Refuse what cannot be learned or decoded before anything is written."""
     training = dataset.labelled("train")
+    reach = max((abs(z) for z, _, _ in spec.offsets), default=0)
+    deepest = max((region.roi.shape[0] for region in training), default=0)
+    if deepest <= reach:
+        away = f"more than {reach}: an offset of the affinities leads {reach} slice(s) away"
+        raise BadInput(training[0].image.path, f"{deepest} slice(s) to train on", away, "choose other offsets")
     labelled_patches(training, settings, settings.augmentation, spec.layout, "train")
     decoders_for(settings, spec, training[0].voxel_size_nm)
 
