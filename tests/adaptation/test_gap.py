@@ -66,9 +66,11 @@ def test_refinements_are_left_out_where_no_gap_shows(shows, work, domains, setti
     if shows:
         assert [step.name for step in adapted.steps] == ["supervised", "rescale", "mean-teacher"]
         assert adapted.left_out == ()
+        assert adapted.steps[1].findings["caution"] == 0.2
     else:
         assert [step.name for step in adapted.steps] == ["supervised", "rescale"]
         assert adapted.left_out == ("mean-teacher",)
+        assert adapted.steps[1].findings["caution"] == 2.0
         assert not any("no gap shows" in alarm for alarm in adapted.alarms)
 
 
@@ -132,6 +134,20 @@ def test_a_trained_network_is_compared_with_itself_earlier_where_that_is_known(
     assert (tmp_path / "with" / "gap.json").is_file()
     unknown = carry_out(domains, guarded, given, tmp_path / "without", "cpu", trained=True)
     assert (unknown.gap, unknown.left_out) == (None, ())
+
+
+def test_a_search_of_scale_alone_asks_whether_a_gap_shows(work, domains, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(GapSign, "shows", property(lambda _: False))
+    plain = carry_out(domains, settings.model_copy(update={"method": ()}), begun(work, settings), tmp_path / "t", "cpu")
+    earlier = plain.steps[0].candidates[1]
+    alone = settings.model_copy(update={"method": settings.method[:1]})
+    assert alone.method == ("rescale",)
+    for guarded, caution in ((False, 0.2), (True, 2.0)):
+        chosen = alone.model_copy(update={"only_for_gaps": guarded})
+        adapted = carry_out(
+            domains, chosen, plain.segmenter, tmp_path / str(guarded), "cpu", trained=True, earlier=earlier
+        )
+        assert adapted.steps[0].findings["caution"] == caution
 
 
 def test_one_candidate_alone_says_nothing_and_everything_is_carried_out(work, domains, settings, tmp_path):

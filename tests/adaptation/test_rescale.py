@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,3 +95,14 @@ def test_zooms_begin_with_the_nominal_one_and_are_symmetric(octaves, steps, know
 def test_unknown_pixel_sizes_are_searched_farther():
     assert max(Rescale().zooms(known=False)) == 4
     assert max(Rescale().zooms(known=True)) == 2
+
+
+def test_where_nothing_shows_a_gap_a_scale_must_look_far_better(faked):
+    near = {"best": 1.127}
+    assert Rescale().run(faked(**near)).segmenter.spec.input.zoom > 1
+    settled = replace(faked(**near), settled=True)
+    assert Rescale().run(settled).segmenter.spec.input.zoom == 1
+    assert findings(settled)["caution"] == 2
+    eager = Rescale(caution_without_gap=0).run(replace(faked(**near), settled=True))
+    assert eager.segmenter.spec.input.zoom > 1
+    assert Rescale().run(replace(faked(best=0.5), settled=True)).segmenter.spec.input.zoom == 0.5

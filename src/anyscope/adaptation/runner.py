@@ -147,16 +147,18 @@ def carry_out(
     results: list[StepResult] = []
     left_out: tuple[str, ...] = ()
     gap, selves = None, [] if earlier is None else [earlier]
-    if selves and any(step.stage in FOR_GAPS for step in chain):
+    asks = FOR_GAPS | {"scale"} if settings.only_for_gaps else FOR_GAPS
+    if selves and any(step.stage in asks for step in chain):
         gap = gap_sign(work, selves)
     for number, step in enumerate(chain, 1):
-        if settings.only_for_gaps and step.stage in FOR_GAPS and gap is not None and not gap.shows:
+        settled = settings.only_for_gaps and gap is not None and not gap.shows
+        if settled and gap is not None and step.stage in FOR_GAPS:
             left_out = tuple(each.name for each in chain[number - 1 :])
             say(f"{', '.join(left_out)}: left out, no gap shows: {gap.words()}")
             break
         own = folder / f"{number}-{step.name}"
         own.mkdir(parents=True, exist_ok=True)
-        work = replace(work, folder=own)
+        work = replace(work, folder=own, settled=settled)
         say(f"step {number} of {len(chain)}: {step.name}: {step.summary}")
         with keeping_adapted(segmenter):
             work, result = _carry_out_step(step, work, settings, shared)

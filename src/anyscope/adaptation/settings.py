@@ -70,7 +70,8 @@ class AdaptSettings(BaseModel):
         train: Settings of training on labels; heads, patches, working pixels and the seed hold for all steps.
         selection: The rule that chooses among candidates.
         candidates: Most candidates of a step that learns, besides what it began with.
-        only_for_gaps: Whether refinements are left out where no gap shows; see :mod:`anyscope.adaptation.gap`.
+        only_for_gaps: Whether refinements are left out where no gap shows, and the scale is searched with more caution;
+            see :mod:`anyscope.adaptation.gap`.
         object_px: How large objects of the source are made where the settings name no working pixels, in pixels
             across; 0 for the images' own pixels. See :mod:`anyscope.training.working_pixels`.
     """

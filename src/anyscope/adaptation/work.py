@@ -43,6 +43,7 @@ class Work:
         styles: How source images are changed for training, one after the other.
         frozen: Beginnings of the names of the segmenter's parameters that supervised training leaves as they are.
         candidates: Most candidates of a learning step, besides what it began with.
+        settled: Whether no gap shows, and what shows none is to be left as it is.
     """
 
     domains: Domains
@@ -55,6 +56,7 @@ class Work:
     styles: tuple[Style, ...] = ()
     frozen: tuple[str, ...] = ()
     candidates: int = 8
+    settled: bool = False
 
     @property
     def run(self) -> RunFolder:

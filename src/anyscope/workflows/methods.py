@@ -152,8 +152,9 @@ def methods_page() -> str:
         "## Where no gap shows",
         "A training keeps its weights of a quarter before its end. Where predictions of the target have changed since",
         "then by half as much again as those of the source, and by .04 more (1 - IoU), or have collapsed, a gap shows.",
-        "Without `--method`, or with `--set only_for_gaps=true`, refinements are left out where none does; where a",
-        "method was asked for, an alarm says so. How far that can be trusted:",
+        "Without `--method`, or with `--set only_for_gaps=true`, refinements are left out where none does, and another",
+        "scale is taken only where it looks far better; where a method was asked for, an alarm says so. How far that",
+        "can be trusted:",
         "[results.md](results.md#whether-there-is-a-gap).",
     ]
     lines += ["", "## Selection without labels", "`--set selection=NAME`; `combined` unless told otherwise.", ""]
