@@ -137,7 +137,7 @@ class Comparison:
     def proposal(self) -> Proposal:
         """Which methods the differences speak for.
 
-        ``rescale`` wherever anything differs, since it is cheap and, asked for with caution, rarely harms. Self-training
+        ``rescale`` wherever anything differs, since it is cheap and, used with caution, rarely harms. Self-training
         (``fixmatch``) where the images look different: of the methods that were crossed on mitochondria it harms least,
         and none gains clearly more than the two together. ``invert`` before both where the grey levels look inverted.
         """
